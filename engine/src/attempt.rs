@@ -1,0 +1,123 @@
+//! What a step type is told about the attempt that it runs, and what it reports back.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::failure::Failure;
+
+/// The facts of one attempt that every step type is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptContext {
+    /// The execution that the step belongs to.
+    pub execution_id: Uuid,
+    /// The namespace that owns the execution.
+    pub namespace: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The step's id in the definition.
+    pub step_id: String,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+}
+
+impl AttemptContext {
+    /// The key that outside services deduplicate by: the same over all attempts of the step.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}.{}", self.execution_id, self.step_id)
+    }
+
+    /// The W3C trace context header: the trace is the execution, the span is the attempt.
+    ///
+    /// Source: W3C Trace Context, level 1, section 3.2. Derived and not random, so that the attempts of an
+    /// execution share a trace on every worker.
+    pub fn traceparent(&self) -> String {
+        let span = Uuid::new_v5(&self.execution_id, self.span_name().as_bytes()).as_u64_pair().0 | 1;
+        format!("00-{}-{span:016x}-01", self.execution_id.simple())
+    }
+
+    fn span_name(&self) -> String {
+        format!("{}#{}", self.step_id, self.attempt)
+    }
+}
+
+/// How serious a log line is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Finest detail.
+    Trace,
+    /// For whoever debugs the step.
+    Debug,
+    /// Worth knowing.
+    #[default]
+    Info,
+    /// Odd, but handled.
+    Warn,
+    /// Wrong.
+    Error,
+}
+
+impl LogLevel {
+    /// The level as it is written everywhere, such as `warn`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One line of an execution's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How serious it is.
+    pub level: LogLevel,
+    /// The text.
+    pub message: String,
+    /// Structured facts beside the text.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub fields: Map<String, Value>,
+}
+
+/// What came of an attempt: its output or its failure, and what it logged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptReport {
+    /// The raw output, or why there is none.
+    pub result: Result<Value, Failure>,
+    /// The log lines, in order.
+    pub logs: Vec<LogLine>,
+}
+
+impl AttemptReport {
+    /// A report without log lines.
+    pub fn of(result: Result<Value, Failure>) -> Self {
+        Self { result, logs: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_share_the_key_and_the_trace_but_not_the_span() {
+        let first = AttemptContext {
+            execution_id: Uuid::from_u128(7),
+            namespace: "default".into(),
+            workflow: "w".into(),
+            step_id: "s".into(),
+            attempt: 1,
+        };
+        let second = AttemptContext { attempt: 2, ..first.clone() };
+        assert_eq!(first.idempotency_key(), second.idempotency_key());
+        assert_eq!(first.traceparent()[..35], second.traceparent()[..35]);
+        assert_ne!(first.traceparent(), second.traceparent());
+    }
+}
