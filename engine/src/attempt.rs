@@ -33,7 +33,8 @@ impl AttemptContext {
     /// Source: W3C Trace Context, level 1, section 3.2. Derived and not random, so that the attempts of an
     /// execution share a trace on every worker.
     pub fn traceparent(&self) -> String {
-        let span = Uuid::new_v5(&self.execution_id, self.span_name().as_bytes()).as_u64_pair().0 | 1;
+        let span =
+            Uuid::new_v5(&self.execution_id, self.span_name().as_bytes()).as_u64_pair().0 | 1;
         format!("00-{}-{span:016x}-01", self.execution_id.simple())
     }
 

@@ -1,4 +1,17 @@
-//! The pure core: it decides, and does no I/O. Placeholder front page.
+#![doc = include_str!("../README.md")]
+
+pub mod definition;
+pub mod diagnostic;
+pub mod validate;
+
+pub mod expression;
+pub mod plan;
+pub mod step_type;
+
+pub mod machine;
+pub mod retry;
 
 pub mod attempt;
 pub mod failure;
+
+mod position;

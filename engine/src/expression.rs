@@ -1,0 +1,185 @@
+//! CEL expressions inside `${…}`: parsed once at publish, evaluated against a scope of JSON values.
+//!
+//! The language is the Common Expression Language (`cel` crate) with the functions of [`functions`].
+//! Everything is bounded: the source, the nesting of loops, the work of a loop and the size of a result.
+
+mod functions;
+mod references;
+mod scope;
+mod template;
+
+mod values;
+
+pub use scope::Scope;
+pub(crate) use template::child;
+pub use template::{Template, TemplateError};
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use cel::{Context, Env, Program};
+use serde_json::Value;
+
+use references::References;
+
+/// The longest source of one expression, in bytes.
+pub const MAX_SOURCE_BYTES: usize = 4096;
+/// How deeply loops (`map`, `filter`, `all`, `exists`) may nest.
+pub const MAX_LOOP_DEPTH: u32 = 2;
+/// The most turns that the loops of one evaluation may take: the longest collection in scope to the power of
+/// the nesting. Two million turns take about a second.
+pub const MAX_TURNS: u64 = 2_000_000;
+/// The most bytes that the loops of one evaluation may copy: turns times the longest string in scope.
+pub const MAX_LOOP_BYTES: u64 = 1 << 30;
+/// The largest result of one evaluation, in bytes of JSON.
+pub const MAX_RESULT_BYTES: usize = 1 << 20;
+
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(functions::environment()));
+
+/// Why an expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    /// The source is not CEL.
+    #[error("{0}")]
+    Syntax(String),
+    /// The source is longer than [`MAX_SOURCE_BYTES`].
+    #[error("an expression may have {MAX_SOURCE_BYTES} bytes, this one has {0}")]
+    TooLong(usize),
+    /// Loops nest more deeply than [`MAX_LOOP_DEPTH`].
+    #[error("loops may nest {MAX_LOOP_DEPTH} deep, here they nest {0} deep")]
+    TooDeep(u32),
+    /// A name that is not in scope.
+    #[error("{0}")]
+    UnknownName(String),
+    /// The evaluation failed.
+    #[error("{0}")]
+    Evaluation(String),
+    /// The evaluation would take more work than [`MAX_TURNS`] or [`MAX_LOOP_BYTES`].
+    #[error("the expression's loops would take more work than allowed")]
+    TooMuchWork,
+    /// The result is larger than [`MAX_RESULT_BYTES`].
+    #[error("the expression's result is larger than {MAX_RESULT_BYTES} bytes")]
+    TooLarge,
+}
+
+/// One parsed expression, without its `${` and `}`.
+pub struct Expression {
+    source: String,
+    program: Program,
+    references: References,
+}
+
+impl Expression {
+    /// Parses an expression and checks what can be checked without values: limits and names.
+    pub fn parse(source: &str) -> Result<Self, ExpressionError> {
+        if source.len() > MAX_SOURCE_BYTES {
+            return Err(ExpressionError::TooLong(source.len()));
+        }
+        let program = ENV.compile(source).map_err(|errors| syntax_error(&errors))?;
+        let references = References::of(program.expression());
+        if references.loop_depth > MAX_LOOP_DEPTH {
+            return Err(ExpressionError::TooDeep(references.loop_depth));
+        }
+        if let Some(name) = functions::first_unknown(&references.functions) {
+            return Err(ExpressionError::UnknownName(format!("there is no function `{name}`")));
+        }
+        if let Some(name) = references.roots.iter().find(|name| !scope::is_root(name)) {
+            let known = scope::ROOTS.join("`, `");
+            return Err(ExpressionError::UnknownName(format!(
+                "there is no `{name}` in scope; there are `{known}`"
+            )));
+        }
+        Ok(Self { source: source.to_owned(), program, references })
+    }
+
+    /// The source as the author wrote it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The steps whose records the expression reads by a literal id.
+    pub fn steps_read(&self) -> &BTreeSet<String> {
+        &self.references.steps
+    }
+
+    /// The names from the scope's roots that the expression reads, such as `input`.
+    pub fn roots_read(&self) -> &BTreeSet<String> {
+        &self.references.roots
+    }
+
+    /// The expression's value, as JSON.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, ExpressionError> {
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        functions::bind(&mut context, scope);
+        let extent = scope.bind(&mut context, &self.references);
+        self.check_work(extent)?;
+        let result = self.program.execute(&context).map_err(|error| evaluation_error(&error))?;
+        let value =
+            result.json().map_err(|error| ExpressionError::Evaluation(error.to_string()))?;
+        if json_size(&value) > MAX_RESULT_BYTES {
+            return Err(ExpressionError::TooLarge);
+        }
+        Ok(value)
+    }
+
+    fn check_work(&self, extent: values::Extent) -> Result<(), ExpressionError> {
+        if self.references.loop_depth == 0 {
+            return Ok(());
+        }
+        let longest = extent.longest_collection.max(self.references.longest_literal);
+        let turns = longest.saturating_pow(self.references.loop_depth);
+        let bytes = if self.references.builds_strings {
+            turns.saturating_mul(extent.longest_string)
+        } else {
+            0
+        };
+        if turns > MAX_TURNS || bytes > MAX_LOOP_BYTES {
+            return Err(ExpressionError::TooMuchWork);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Expression").field(&self.source).finish()
+    }
+}
+
+/// The size of a value as JSON text, in bytes, without building the text.
+pub fn json_size(value: &Value) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+            self.0 += buf.len();
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, value).expect("a JSON value is always printable");
+    counter.0
+}
+
+fn syntax_error(errors: &cel::ParseErrors) -> ExpressionError {
+    let first = errors.errors.first();
+    let text = first.map_or("not an expression".to_owned(), |error| {
+        format!("{} at column {}", error.msg, error.pos.1)
+    });
+    ExpressionError::Syntax(text)
+}
+
+fn evaluation_error(error: &cel::ExecutionError) -> ExpressionError {
+    let text = match error {
+        cel::ExecutionError::NoSuchKey(key) => {
+            format!("there is no `{key}` here; `default(…, value)` or `has(…)` allows for that")
+        }
+        other => other.to_string(),
+    };
+    ExpressionError::Evaluation(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! The state machine of one execution: facts in, the next state and wishes out. No I/O, no clock, no chance.
+//!
+//! [`transition`] is the whole of it. Read the table in [`Turn::apply`] first; `docs/state-machine.md` is
+//! generated from it.
+
+mod command;
+mod event;
+mod state;
+mod turn;
+
+pub use command::{AttemptRecord, Command, RecordStatus, StartAttempt};
+pub use event::{Event, EventKind, Fact};
+pub use state::{Cursor, Execution, ExecutionStatus, State, StepState, StepStatus, Steps};
+
+use chrono::{DateTime, Utc};
+
+use turn::Turn;
+
+/// The most attempts and skips that one execution may record.
+pub const MAX_RECORDS: u32 = 50_000;
+
+/// What follows from a fact.
+#[derive(Debug)]
+pub struct Transition {
+    /// The state that has to be durable before any of the commands is carried out.
+    pub state: State,
+    /// What to do then, in order.
+    pub commands: Vec<Command>,
+}
+
+/// Why a fact does not apply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The execution has ended; terminal statuses absorb.
+    #[error("the execution has already {status}")]
+    Ended {
+        /// How it ended.
+        status: ExecutionStatus,
+    },
+    /// The fact makes no sense in this status.
+    #[error("{event} does not apply to an execution that is {status}")]
+    NotApplicable {
+        /// The status.
+        status: ExecutionStatus,
+        /// The fact's name.
+        event: EventKind,
+    },
+    /// The fact is about another attempt than the one under way.
+    #[error("attempt {reported} of the step is over; attempt {current} is under way")]
+    OtherAttempt {
+        /// The attempt that the fact is about.
+        reported: u32,
+        /// The attempt under way.
+        current: u32,
+    },
+}
+
+/// The transition function: the next state and the commands, or why the fact does not apply.
+pub fn transition(
+    execution: &Execution,
+    event: Event,
+    now: DateTime<Utc>,
+) -> Result<Transition, Rejection> {
+    Turn::new(execution, now).apply(event)
+}
+
+/// The fact that a worker finds when it takes over an execution, if there is one: nobody told it what
+/// happened before.
+pub fn on_claim(state: &State, now: DateTime<Utc>) -> Option<Event> {
+    let overdue = state.deadline_at.is_some_and(|deadline| deadline <= now);
+    match state.status {
+        ExecutionStatus::Pending | ExecutionStatus::Running | ExecutionStatus::Waiting
+            if overdue =>
+        {
+            Some(Event::DeadlinePassed)
+        }
+        ExecutionStatus::Pending => Some(Event::Started),
+        ExecutionStatus::Running => Some(Event::LeaseExpired),
+        ExecutionStatus::Waiting => {
+            let due = state.cursor.as_ref().and_then(|cursor| cursor.until);
+            due.is_none_or(|until| until <= now).then_some(Event::TimerDue)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Facts, in the past tense.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// Something that happened to an execution.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A worker took the execution up for the first time.
+    Started,
+    /// The attempt under way gave a result.
+    AttemptSucceeded {
+        /// Its number.
+        attempt: u32,
+        /// The raw output.
+        output: Value,
+    },
+    /// The attempt under way failed.
+    AttemptFailed {
+        /// Its number.
+        attempt: u32,
+        /// Why.
+        failure: Failure,
+        /// Chance for the backoff, from 0 up to, not including, 1.
+        chance: f64,
+    },
+    /// The attempt was wished for but not begun: its worker is going down.
+    AttemptYielded,
+    /// The lease lapsed while an attempt was under way.
+    LeaseExpired,
+    /// The instant that the execution waited for has come.
+    TimerDue,
+    /// `deadlineMs` is over.
+    DeadlinePassed,
+    /// Somebody wants the execution to end.
+    CancelRequested {
+        /// What they said.
+        reason: Option<String>,
+    },
+    /// Somebody wants an ended execution to run again, from its start, with the same input.
+    RetryRequested,
+}
+
+/// The name of an event, without its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// [`Event::Started`]
+    Started,
+    /// [`Event::AttemptSucceeded`]
+    AttemptSucceeded,
+    /// [`Event::AttemptFailed`]
+    AttemptFailed,
+    /// [`Event::AttemptYielded`]
+    AttemptYielded,
+    /// [`Event::LeaseExpired`]
+    LeaseExpired,
+    /// [`Event::TimerDue`]
+    TimerDue,
+    /// [`Event::DeadlinePassed`]
+    DeadlinePassed,
+    /// [`Event::CancelRequested`]
+    CancelRequested,
+    /// [`Event::RetryRequested`]
+    RetryRequested,
+}
+
+impl EventKind {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 9] = [
+        Self::Started,
+        Self::AttemptSucceeded,
+        Self::AttemptFailed,
+        Self::AttemptYielded,
+        Self::LeaseExpired,
+        Self::TimerDue,
+        Self::DeadlinePassed,
+        Self::CancelRequested,
+        Self::RetryRequested,
+    ];
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Event {
+    /// The event's name.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::Started => EventKind::Started,
+            Self::AttemptSucceeded { .. } => EventKind::AttemptSucceeded,
+            Self::AttemptFailed { .. } => EventKind::AttemptFailed,
+            Self::AttemptYielded => EventKind::AttemptYielded,
+            Self::LeaseExpired => EventKind::LeaseExpired,
+            Self::TimerDue => EventKind::TimerDue,
+            Self::DeadlinePassed => EventKind::DeadlinePassed,
+            Self::CancelRequested { .. } => EventKind::CancelRequested,
+            Self::RetryRequested => EventKind::RetryRequested,
+        }
+    }
+}
+
+/// A fact from outside, as it lies in an execution's inbox until the lease holder reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Fact {
+    /// Somebody wants the execution to end.
+    Cancel {
+        /// What they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody wants the ended execution to run again.
+    Retry,
+}
+
+impl From<Fact> for Event {
+    fn from(fact: Fact) -> Self {
+        match fact {
+            Fact::Cancel { reason } => Self::CancelRequested { reason },
+            Fact::Retry => Self::RetryRequested,
+        }
+    }
+}

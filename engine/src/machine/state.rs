@@ -1,0 +1,229 @@
+//! What is remembered of an execution between two facts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::failure::Failure;
+use crate::plan::Plan;
+
+/// An execution with everything that a decision about it needs.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// Its id: a `UUIDv7`, so that ids order by time.
+    pub id: Uuid,
+    /// The version that it runs.
+    pub plan: Arc<Plan>,
+    /// What it was started with.
+    pub input: Arc<Value>,
+    /// What changes.
+    pub state: State,
+}
+
+/// The part of an execution that changes. Stored as JSON, without the outputs: those are in the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// Where the execution is in its life.
+    pub status: ExecutionStatus,
+    /// Where it is in its definition; `None` before the start and after the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// The steps that it has come to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub steps: Steps,
+    /// `error` in scope: set on an `onError` path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+    /// How many lines its history has.
+    #[serde(default)]
+    pub records: u32,
+    /// When it must be over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at: Option<DateTime<Utc>>,
+}
+
+/// The steps' states by id.
+pub type Steps = BTreeMap<String, StepState>;
+
+impl State {
+    /// A new execution's state.
+    pub fn new(created_at: DateTime<Utc>, deadline_ms: Option<u64>) -> Self {
+        Self {
+            status: ExecutionStatus::Pending,
+            cursor: None,
+            steps: Steps::new(),
+            error: None,
+            records: 0,
+            deadline_at: deadline_ms.map(|ms| after(created_at, ms)),
+        }
+    }
+
+    /// Puts the outputs back that the stored form leaves out.
+    pub fn restore_outputs(&mut self, outputs: impl Iterator<Item = (String, Value)>) {
+        for (id, output) in outputs {
+            if let Some(step) = self.steps.get_mut(&id)
+                && step.status == StepStatus::Succeeded
+            {
+                step.output = Some(Arc::new(output));
+            }
+        }
+    }
+}
+
+/// An instant so many milliseconds later; the far future if that is out of range.
+pub(crate) fn after(instant: DateTime<Utc>, ms: u64) -> DateTime<Utc> {
+    i64::try_from(ms)
+        .ok()
+        .and_then(Duration::try_milliseconds)
+        .and_then(|duration| instant.checked_add_signed(duration))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Where an execution is in its definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cursor {
+    /// The step.
+    pub step: String,
+    /// The number of the attempt under way, or of the one that follows the wait.
+    pub attempt: u32,
+    /// When the attempt under way was begun.
+    pub started_at: DateTime<Utc>,
+    /// When this visit to the step began: `budgetMs` counts from here.
+    pub visited_at: DateTime<Utc>,
+    /// Attempts of this visit that failed.
+    #[serde(default)]
+    pub failed: u32,
+    /// Attempts of this visit whose worker was lost.
+    #[serde(default)]
+    pub lost: u32,
+    /// Set while the execution waits for its next attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What is known of one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepState {
+    /// Where it is in its life.
+    pub status: StepStatus,
+    /// Attempts begun, over all visits.
+    #[serde(default)]
+    pub attempts: u32,
+    /// The last failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+    /// The output, if it succeeded.
+    #[serde(skip)]
+    pub output: Option<Arc<Value>>,
+}
+
+impl StepState {
+    pub(super) fn new() -> Self {
+        Self { status: StepStatus::Pending, attempts: 0, error: None, output: None }
+    }
+}
+
+/// Where an execution is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExecutionStatus {
+    /// Not begun.
+    Pending,
+    /// An attempt is under way.
+    Running,
+    /// Between two attempts.
+    Waiting,
+    /// Ended well.
+    Succeeded,
+    /// Ended with a failure.
+    Failed,
+    /// Ended by request.
+    Cancelled,
+}
+
+impl ExecutionStatus {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Running,
+        Self::Waiting,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Whether nothing but a retry leads out of it.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The status as it is written everywhere, such as `succeeded`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for ExecutionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a step is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepStatus {
+    /// Not begun in this round.
+    Pending,
+    /// An attempt is under way.
+    Running,
+    /// Between two attempts.
+    Waiting,
+    /// It has an output.
+    Succeeded,
+    /// All attempts failed.
+    Failed,
+    /// `when` was false.
+    Skipped,
+    /// Stopped with its execution.
+    Cancelled,
+}
+
+impl StepStatus {
+    /// The status as it is written everywhere, such as `succeeded`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// `error` as expressions see it, and as the step's record keeps it.
+pub(super) fn error_value(failure: &Failure, step: &str, attempt: u32) -> Value {
+    let mut error = serde_json::json!({
+        "code": failure.code, "message": failure.message, "step": step, "attempt": attempt,
+    });
+    error["details"] = failure.details.clone().unwrap_or(Value::Null);
+    error
+}

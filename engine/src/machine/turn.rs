@@ -1,0 +1,443 @@
+//! One turn of the machine: the table, and what each of its cells does.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::command::{AttemptRecord, Command, RecordStatus, StartAttempt};
+use super::event::Event;
+use super::state::{
+    Cursor, Execution, ExecutionStatus, State, StepState, StepStatus, after, error_value,
+};
+use super::{MAX_RECORDS, Rejection, Transition};
+use crate::definition::MAX_PAYLOAD_BYTES;
+use crate::expression::{Scope, json_size};
+use crate::failure::{ErrorCode, Failure};
+use crate::plan::PlannedStep;
+use crate::retry::Tries;
+
+/// Where the execution goes from a cell of the table.
+enum Flow {
+    /// To a step.
+    Enter(String),
+    /// Nowhere yet: an attempt is under way, or a wait.
+    Settled,
+    /// To its end, well; with the last step's output.
+    End(Option<Arc<Value>>),
+    /// To its end, badly.
+    Fail(Failure),
+}
+
+/// The state under change.
+pub(super) struct Turn<'a> {
+    execution: &'a Execution,
+    now: DateTime<Utc>,
+    state: State,
+    commands: Vec<Command>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(execution: &'a Execution, now: DateTime<Utc>) -> Self {
+        Self { execution, now, state: execution.state.clone(), commands: Vec::new() }
+    }
+
+    /// The table. What it does not list is rejected.
+    #[rustfmt::skip]
+    pub(super) fn apply(mut self, event: Event) -> Result<Transition, Rejection> {
+        use Event as E;
+        use ExecutionStatus as S;
+        let flow = match (self.state.status, event) {
+            (S::Pending,              E::Started)                       => self.begin(),
+            (S::Running,              E::AttemptSucceeded { attempt, output }) => self.succeed(attempt, output)?,
+            (S::Running,              E::AttemptFailed { attempt, failure, chance }) => self.fail(attempt, failure, chance)?,
+            (S::Running,              E::AttemptYielded)                => self.yield_attempt(),
+            (S::Running,              E::LeaseExpired)                  => self.lose_worker(),
+            (S::Waiting,              E::TimerDue)                      => self.resume_attempt(),
+            (S::Pending | S::Running | S::Waiting, E::DeadlinePassed)   => self.pass_deadline(),
+            (S::Pending | S::Running | S::Waiting, E::CancelRequested { reason }) => self.cancel(reason),
+            (S::Failed | S::Cancelled, E::RetryRequested)               => self.begin_again(),
+            (status, event) => return Err(reject(status, &event)),
+        };
+        self.follow(flow);
+        Ok(Transition { state: self.state, commands: self.commands })
+    }
+
+    fn begin(&mut self) -> Flow {
+        Flow::Enter(self.execution.plan.first.clone())
+    }
+
+    fn begin_again(&mut self) -> Flow {
+        for step in self.state.steps.values_mut() {
+            *step = StepState { attempts: step.attempts, ..StepState::new() };
+        }
+        self.state.error = None;
+        self.state.deadline_at = self.execution.plan.deadline_ms.map(|ms| after(self.now, ms));
+        self.begin()
+    }
+
+    fn succeed(&mut self, attempt: u32, output: Value) -> Result<Flow, Rejection> {
+        let cursor = self.attempt_under_way(attempt)?;
+        let step = self.planned(&cursor.step);
+        let flow = match self.map_output(&step, output) {
+            Ok(output) => {
+                self.record(&cursor, RecordStatus::Succeeded, Some(Arc::clone(&output)), None);
+                self.set_step(&cursor.step, StepStatus::Succeeded, Some(Arc::clone(&output)), None);
+                leave(&step, Some(output))
+            }
+            Err(failure) => {
+                self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
+                self.exhaust(&step, &failure, cursor.attempt)
+            }
+        };
+        Ok(flow)
+    }
+
+    fn fail(&mut self, attempt: u32, failure: Failure, chance: f64) -> Result<Flow, Rejection> {
+        let mut cursor = self.attempt_under_way(attempt)?;
+        cursor.failed += 1;
+        Ok(self.fail_with(cursor, failure, chance))
+    }
+
+    fn lose_worker(&mut self) -> Flow {
+        let Some(mut cursor) = self.state.cursor.take() else { return self.begin() };
+        cursor.lost += 1;
+        let message = "the worker that ran this attempt stopped renewing its lease";
+        self.fail_with(cursor, Failure::new(ErrorCode::WorkerLost, message), 0.0)
+    }
+
+    fn fail_with(&mut self, cursor: Cursor, failure: Failure, chance: f64) -> Flow {
+        self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
+        let step = self.planned(&cursor.step);
+        let tries = Tries {
+            failed: cursor.failed,
+            lost: cursor.lost,
+            elapsed_ms: elapsed_ms(cursor.visited_at, self.now),
+            chance,
+        };
+        let error = error_value(&failure, &cursor.step, cursor.attempt);
+        match step.retry.delay_after(&failure, tries) {
+            Some(delay_ms) if self.retry_wanted(&step, &error) => {
+                self.set_step(&cursor.step, StepStatus::Waiting, None, Some(error));
+                self.wait_or_go(cursor, delay_ms)
+            }
+            _ => self.exhaust(&step, &failure, cursor.attempt),
+        }
+    }
+
+    /// `retryPolicy.when`; an expression that fails wants no retry: the failure itself is what matters.
+    fn retry_wanted(&self, step: &PlannedStep, error: &Value) -> bool {
+        let Some(when) = &step.retry_when else { return true };
+        let scope = Scope { error: Some(error), ..self.scope("") };
+        when.evaluate(&scope).is_ok_and(|value| value == Value::Bool(true))
+    }
+
+    fn wait_or_go(&mut self, mut cursor: Cursor, delay_ms: u64) -> Flow {
+        cursor.attempt += 1;
+        if delay_ms == 0 {
+            return self.start(cursor);
+        }
+        self.wait_until(cursor, after(self.now, delay_ms))
+    }
+
+    fn wait_until(&mut self, mut cursor: Cursor, until: DateTime<Utc>) -> Flow {
+        cursor.until = Some(until);
+        self.state.cursor = Some(cursor);
+        self.state.status = ExecutionStatus::Waiting;
+        let wake = self.state.deadline_at.map_or(until, |deadline| deadline.min(until));
+        self.commands.push(Command::WakeAt(wake));
+        Flow::Settled
+    }
+
+    fn yield_attempt(&mut self) -> Flow {
+        let Some(cursor) = self.state.cursor.take() else { return self.begin() };
+        let step = self.state.steps.entry(cursor.step.clone()).or_insert_with(StepState::new);
+        step.attempts = step.attempts.saturating_sub(1);
+        step.status = StepStatus::Waiting;
+        self.wait_until(cursor, self.now)
+    }
+
+    fn resume_attempt(&mut self) -> Flow {
+        match self.state.cursor.take() {
+            Some(cursor) => self.start(cursor),
+            None => self.begin(),
+        }
+    }
+
+    fn pass_deadline(&mut self) -> Flow {
+        let message = "the execution ran longer than its deadlineMs";
+        let failure = Failure::permanent(ErrorCode::DeadlineExceeded, message);
+        self.stop(StepStatus::Failed, RecordStatus::Failed, &failure);
+        Flow::Fail(failure)
+    }
+
+    fn cancel(&mut self, reason: Option<String>) -> Flow {
+        let message = reason.unwrap_or_else(|| "cancelled by request".to_owned());
+        let failure = Failure::permanent(ErrorCode::Cancelled, message);
+        self.stop(StepStatus::Cancelled, RecordStatus::Cancelled, &failure);
+        self.finish(ExecutionStatus::Cancelled, None, Some(failure));
+        Flow::Settled
+    }
+
+    /// Ends whatever the cursor is at. Only an attempt under way leaves a line in the history.
+    fn stop(&mut self, step: StepStatus, record: RecordStatus, failure: &Failure) {
+        let under_way = self.state.status == ExecutionStatus::Running;
+        let Some(cursor) = self.state.cursor.take() else { return };
+        if under_way {
+            self.record(&cursor, record, None, Some(failure.clone()));
+        }
+        let error = error_value(failure, &cursor.step, cursor.attempt);
+        self.set_step(&cursor.step, step, None, Some(error));
+    }
+
+    /// All attempts failed: on to `onError`, or to the end.
+    fn exhaust(&mut self, step: &PlannedStep, failure: &Failure, attempt: u32) -> Flow {
+        let error = error_value(failure, &step.step.id, attempt);
+        self.set_step(&step.step.id, StepStatus::Failed, None, Some(error.clone()));
+        match &step.step.on_error {
+            Some(next) => {
+                self.state.error = Some(error);
+                Flow::Enter(next.clone())
+            }
+            None => Flow::Fail(failure.clone()),
+        }
+    }
+
+    /// Goes on until something has to be waited for. A definition's steps bound the way: whatever enters more
+    /// of them without an attempt goes in a circle.
+    fn follow(&mut self, mut flow: Flow) {
+        for _ in 0..=self.execution.plan.step_count() {
+            flow = match flow {
+                Flow::Enter(id) => self.enter(id),
+                Flow::Settled => return,
+                Flow::End(last) => return self.end(last),
+                Flow::Fail(failure) => {
+                    return self.finish(ExecutionStatus::Failed, None, Some(failure));
+                }
+            };
+        }
+        match flow {
+            Flow::Settled => {}
+            Flow::End(last) => self.end(last),
+            Flow::Fail(failure) => self.finish(ExecutionStatus::Failed, None, Some(failure)),
+            Flow::Enter(id) => {
+                let message = format!(
+                    "the execution came to step `{id}` again without an attempt in between"
+                );
+                let failure = Failure::permanent(ErrorCode::Internal, message);
+                self.finish(ExecutionStatus::Failed, None, Some(failure));
+            }
+        }
+    }
+
+    fn enter(&mut self, id: String) -> Flow {
+        if self.state.records >= MAX_RECORDS {
+            let message = format!("the history has reached its limit of {MAX_RECORDS} attempts");
+            return Flow::Fail(Failure::permanent(ErrorCode::Internal, message));
+        }
+        let step = self.planned(&id);
+        let attempts = self.state.steps.get(&id).map_or(0, |step| step.attempts);
+        let cursor = Cursor {
+            step: id,
+            attempt: attempts + 1,
+            started_at: self.now,
+            visited_at: self.now,
+            failed: 0,
+            lost: 0,
+            until: None,
+        };
+        match self.wanted(&step) {
+            Ok(true) => self.start(cursor),
+            Ok(false) => self.skip(cursor, &step),
+            Err(failure) => self.fail_unbegun(&cursor, &step, failure),
+        }
+    }
+
+    /// `when`: it has to be a boolean.
+    fn wanted(&self, step: &PlannedStep) -> Result<bool, Failure> {
+        let Some(when) = &step.when else { return Ok(true) };
+        match when.evaluate(&self.scope(&step.step.id)) {
+            Ok(Value::Bool(value)) => Ok(value),
+            Ok(other) => Err(format!("`when` gave {}, not true or false", kind_of(&other))),
+            Err(error) => Err(format!("`when`: {error}")),
+        }
+        .map_err(|message| Failure::permanent(ErrorCode::ExpressionError, message))
+    }
+
+    fn skip(&mut self, cursor: Cursor, step: &PlannedStep) -> Flow {
+        let cursor = Cursor { attempt: 0, ..cursor };
+        self.record(&cursor, RecordStatus::Skipped, None, None);
+        self.set_step(&cursor.step, StepStatus::Skipped, None, None);
+        leave(step, None)
+    }
+
+    fn start(&mut self, cursor: Cursor) -> Flow {
+        let step = self.planned(&cursor.step);
+        let config = match step.config.evaluate(&self.scope(&cursor.step)) {
+            Ok(config) => config,
+            Err(error) => {
+                let failure =
+                    Failure::permanent(ErrorCode::ExpressionError, format!("`config`: {error}"));
+                return self.fail_unbegun(&cursor, &step, failure);
+            }
+        };
+        let cursor = Cursor { started_at: self.now, until: None, ..cursor };
+        self.commands.push(Command::StartAttempt(StartAttempt {
+            timeout_ms: step.step.attempt_timeout_ms(),
+            attempt: cursor.attempt,
+            config,
+            step,
+        }));
+        self.set_step(&cursor.step, StepStatus::Running, None, None);
+        self.set_attempts(&cursor);
+        self.state.status = ExecutionStatus::Running;
+        self.state.cursor = Some(cursor);
+        Flow::Settled
+    }
+
+    /// The attempt could not even begin: it counts, is recorded, and trying again would give the same.
+    fn fail_unbegun(&mut self, cursor: &Cursor, step: &PlannedStep, failure: Failure) -> Flow {
+        let cursor = Cursor { started_at: self.now, ..cursor.clone() };
+        self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
+        let flow = self.exhaust(step, &failure, cursor.attempt);
+        self.set_attempts(&cursor);
+        flow
+    }
+
+    fn end(&mut self, last: Option<Arc<Value>>) {
+        let output = match &self.execution.plan.output {
+            None => Ok(last.unwrap_or_default()),
+            Some(template) => template
+                .evaluate(&self.scope("output"))
+                .map_err(|error| {
+                    Failure::permanent(ErrorCode::ExpressionError, format!("`output`: {error}"))
+                })
+                .and_then(within_limit),
+        };
+        match output {
+            Ok(output) => self.finish(ExecutionStatus::Succeeded, Some(output), None),
+            Err(failure) => self.finish(ExecutionStatus::Failed, None, Some(failure)),
+        }
+    }
+
+    fn finish(
+        &mut self,
+        status: ExecutionStatus,
+        output: Option<Arc<Value>>,
+        failure: Option<Failure>,
+    ) {
+        self.state.status = status;
+        self.state.cursor = None;
+        self.commands.push(Command::FinishExecution { status, output, failure });
+    }
+
+    fn map_output(&self, step: &PlannedStep, raw: Value) -> Result<Arc<Value>, Failure> {
+        let Some(template) = &step.output else { return within_limit(raw) };
+        let scope = Scope { result: Some(&raw), ..self.scope(&step.step.id) };
+        let mapped = template.evaluate(&scope).map_err(|error| {
+            Failure::permanent(ErrorCode::ExpressionError, format!("`output`: {error}"))
+        })?;
+        within_limit(mapped)
+    }
+
+    fn attempt_under_way(&mut self, reported: u32) -> Result<Cursor, Rejection> {
+        let current = self.state.cursor.as_ref().map_or(0, |cursor| cursor.attempt);
+        match self.state.cursor.take_if(|cursor| cursor.attempt == reported) {
+            Some(cursor) => Ok(cursor),
+            None => Err(Rejection::OtherAttempt { reported, current }),
+        }
+    }
+
+    fn record(
+        &mut self,
+        cursor: &Cursor,
+        status: RecordStatus,
+        output: Option<Arc<Value>>,
+        failure: Option<Failure>,
+    ) {
+        self.state.records += 1;
+        self.commands.push(Command::Record(AttemptRecord {
+            sequence: self.state.records,
+            step_id: cursor.step.clone(),
+            attempt: cursor.attempt,
+            status,
+            started_at: cursor.started_at,
+            finished_at: self.now,
+            output,
+            failure,
+        }));
+    }
+
+    fn set_step(
+        &mut self,
+        id: &str,
+        status: StepStatus,
+        output: Option<Arc<Value>>,
+        error: Option<Value>,
+    ) {
+        let step = self.state.steps.entry(id.to_owned()).or_insert_with(StepState::new);
+        step.status = status;
+        step.output = output;
+        step.error = error;
+    }
+
+    fn set_attempts(&mut self, cursor: &Cursor) {
+        if let Some(step) = self.state.steps.get_mut(&cursor.step) {
+            step.attempts = cursor.attempt;
+        }
+    }
+
+    fn planned(&self, id: &str) -> Arc<PlannedStep> {
+        let step = self.execution.plan.step(id);
+        Arc::clone(step.expect("publishing checked that every named step exists"))
+    }
+
+    fn scope<'s>(&'s self, place: &'s str) -> Scope<'s> {
+        Scope {
+            input: &self.execution.input,
+            steps: &self.state.steps,
+            execution_id: self.execution.id,
+            workflow: &self.execution.plan.workflow,
+            version: self.execution.plan.version,
+            error: self.state.error.as_ref(),
+            result: None,
+            now: self.now,
+            place,
+        }
+    }
+}
+
+fn reject(status: ExecutionStatus, event: &Event) -> Rejection {
+    if status.is_terminal() && !matches!(event, Event::RetryRequested) {
+        return Rejection::Ended { status };
+    }
+    Rejection::NotApplicable { status, event: event.kind() }
+}
+
+fn leave(step: &PlannedStep, output: Option<Arc<Value>>) -> Flow {
+    step.step.next.clone().map_or(Flow::End(output), Flow::Enter)
+}
+
+fn within_limit(output: Value) -> Result<Arc<Value>, Failure> {
+    let size = json_size(&output);
+    if size > MAX_PAYLOAD_BYTES {
+        let message = format!("the output has {size} bytes, the limit is {MAX_PAYLOAD_BYTES}");
+        return Err(Failure::permanent(ErrorCode::OutputTooLarge, message));
+    }
+    Ok(Arc::new(output))
+}
+
+fn elapsed_ms(since: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
+    u64::try_from((now - since).num_milliseconds()).unwrap_or(0)
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
