@@ -1,1 +1,23 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod connection;
+pub use connection::{Schema, Store, StoreSettings};
+
+pub mod executions;
+pub mod plugins;
+pub mod workflows;
+
+pub mod inbox;
+pub mod journal;
+pub mod leases;
+pub mod starts;
+pub mod workers;
+
+pub mod wakeups;
+
+mod error;
+mod group_commit;
+pub use error::StoreError;
+
+/// The namespace that everything belongs to until there are others.
+pub const DEFAULT_NAMESPACE: i32 = 1;

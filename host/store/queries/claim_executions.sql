@@ -1,0 +1,29 @@
+-- Takes leases on the longest due executions and reads what driving them needs, in one round trip.
+-- `for update skip locked` keeps claimers out of each other's way; a worker whose own lease is gone gets none.
+with due as (
+    select execution_id
+    from queue
+    where worker_id is null
+      and due_at <= now()
+      and exists (select from workers where id = $1 and lease_until > now())
+    order by due_at
+    limit $2
+    for update skip locked
+), claimed as (
+    update queue
+    set worker_id = $1, lease_epoch = nextval('lease_epochs')
+    from due
+    where queue.execution_id = due.execution_id
+    returning queue.execution_id, queue.lease_epoch, queue.signals
+)
+select
+    c.execution_id as "execution_id!",
+    c.lease_epoch as "lease_epoch!",
+    c.signals as "signals!",
+    e.namespace_id as "namespace_id!",
+    e.workflow_id as "workflow_id!",
+    e.version as "version!",
+    e.state::text as "state!",
+    e.input::text as "input!"
+from claimed c
+join executions e on e.id = c.execution_id

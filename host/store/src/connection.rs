@@ -1,0 +1,180 @@
+//! Opening a store: a pool of connections whose `search_path` is the store's schema, and its migrations.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+
+use crate::StoreError;
+
+static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: String,
+    /// The schema that the tables live in.
+    pub schema: Schema,
+    /// The most connections of this process.
+    pub max_connections: u32,
+    /// How long a call waits for a connection before it gives up.
+    pub acquire_timeout: Duration,
+}
+
+impl StoreSettings {
+    /// A store with ten connections and five seconds of patience.
+    pub fn new(url: impl Into<String>, schema: Schema) -> Self {
+        let acquire_timeout = Duration::from_secs(5);
+        Self { url: url.into(), schema, max_connections: 10, acquire_timeout }
+    }
+}
+
+/// A schema's name: a lower-case SQL identifier that needs no quoting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema(String);
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self("stateflow".to_owned())
+    }
+}
+
+impl FromStr for Schema {
+    type Err = StoreError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        // Channel names are the schema's name with a suffix, within Postgres's 63 bytes.
+        if starts_well && plain && name.len() <= 48 && !name.starts_with("pg_") {
+            return Ok(Self(name.to_owned()));
+        }
+        Err(StoreError::Settings(format!(
+            "`{name}` is not a usable schema name: up to 48 lower-case letters, digits and underscores"
+        )))
+    }
+}
+
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The store: a handle that is cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+    pub(crate) schema: Schema,
+}
+
+impl Store {
+    /// Opens the store. Connects lazily after the first connection has shown that the address is right.
+    pub async fn open(settings: StoreSettings) -> Result<Self, StoreError> {
+        let options = connect_options(&settings)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool, schema: settings.schema })
+    }
+
+    /// Creates the schema if need be and brings it to this build's version.
+    pub async fn migrate(settings: &StoreSettings) -> Result<(), StoreError> {
+        let mut connection = PgConnection::connect_with(&connect_options(settings)?).await?;
+        // Two processes that start at once may both find no schema; the loser sees a unique violation.
+        if let Err(error) = create_schema(&settings.schema, &mut connection).await {
+            tracing::debug!(%error, "somebody else may have created the schema at the same time");
+            create_schema(&settings.schema, &mut connection).await?;
+        }
+        MIGRATOR.run(&mut connection).await?;
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// Takes migrations back, down to and not including `version`. Data is lost with them.
+    pub async fn revert(settings: &StoreSettings, version: i64) -> Result<(), StoreError> {
+        let mut connection = PgConnection::connect_with(&connect_options(settings)?).await?;
+        MIGRATOR.undo(&mut connection, version).await?;
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// Whether the database answers, and how fast.
+    pub async fn ping(&self) -> Result<Duration, StoreError> {
+        let started = std::time::Instant::now();
+        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&self.pool).await?;
+        Ok(started.elapsed())
+    }
+
+    /// The version of the newest migration that is applied; `None` on an empty schema.
+    pub async fn schema_version(&self) -> Result<Option<i64>, StoreError> {
+        let table = sqlx::query_scalar!(r#"select to_regclass('_sqlx_migrations')::text"#)
+            .fetch_one(&self.pool)
+            .await?;
+        if table.is_none() {
+            return Ok(None);
+        }
+        Ok(sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    /// The version of the newest migration that this build knows.
+    pub fn latest_schema_version() -> i64 {
+        MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
+    }
+
+    /// Makes the partitions of this week and the given number of weeks after it. Returns how many are new.
+    pub async fn ensure_partitions(&self, weeks: i32) -> Result<i32, StoreError> {
+        let made = sqlx::query_scalar!(r#"select ensure_partitions($1) as "made!""#, weeks)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(made)
+    }
+
+    /// Waits until all connections are given back, and closes them.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The schema that the store is opened on.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+}
+
+async fn create_schema(schema: &Schema, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    // The name needs no quoting: `Schema` has checked it.
+    let create = AssertSqlSafe(format!("create schema if not exists {schema}"));
+    sqlx::raw_sql(create).execute(connection).await.map(drop)
+}
+
+fn connect_options(settings: &StoreSettings) -> Result<PgConnectOptions, StoreError> {
+    let options = PgConnectOptions::from_str(&settings.url).map_err(|error| {
+        StoreError::Settings(format!("the database URL is not usable: {error}"))
+    })?;
+    Ok(options
+        .application_name("stateflow")
+        .options([("search_path", settings.schema.0.as_str()), ("timezone", "UTC")]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_name_needs_no_quoting() {
+        for good in ["stateflow", "_a1", &"a".repeat(48)] {
+            assert!(good.parse::<Schema>().is_ok(), "{good}");
+        }
+        for bad in ["", "1a", "A", "a-b", "a\"b", "pg_x", &"a".repeat(49)] {
+            assert!(bad.parse::<Schema>().is_err(), "{bad}");
+        }
+    }
+}

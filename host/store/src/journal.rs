@@ -1,0 +1,284 @@
+//! The journal: the one door through which state changes. Group commit, guarded by leases.
+
+mod columns;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use engine::attempt::LogLine;
+use engine::failure::Failure;
+use engine::machine::{AttemptRecord, State};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::group_commit::{Batches, Entry, Submitter};
+use crate::wakeups::Wakeups;
+use crate::{Store, StoreError};
+use columns::{LateColumns, LogColumns, RecordColumns, WriteColumns};
+
+/// How many transitions may wait for the commit under way; who comes then waits for room.
+const MAX_WAITING: usize = 1_024;
+/// A batch is full at about this many bytes, so that one statement stays a size that Postgres likes.
+const FULL_BYTES: usize = 8 << 20;
+/// The first and the longest wait before a batch is written again after the database was away.
+const RETRY_FROM: Duration = Duration::from_millis(50);
+const RETRY_TO: Duration = Duration::from_secs(2);
+
+/// One transition, to be made durable.
+#[derive(Debug)]
+pub struct Write {
+    /// The execution.
+    pub execution_id: Uuid,
+    /// The lease that the writer holds.
+    pub lease_epoch: i64,
+    /// The state after the transition.
+    pub state: State,
+    /// What becomes of the execution's place in the queue.
+    pub disposition: Disposition,
+    /// What is appended to the history.
+    pub records: Vec<AttemptRecord>,
+    /// What the attempt of the last record logged.
+    pub logs: Vec<LogLine>,
+    /// The inbox facts that the transition took in.
+    pub consumed: Vec<i64>,
+    /// How many facts had been posted when the writer last read the inbox.
+    pub seen_signals: i32,
+}
+
+/// What becomes of an execution's place in the queue.
+#[derive(Debug)]
+pub enum Disposition {
+    /// The writer goes on driving it.
+    Keep,
+    /// The writer gives it back until an instant.
+    Release(DateTime<Utc>),
+    /// The execution has ended.
+    Finish {
+        /// With what.
+        output: Option<Arc<Value>>,
+        /// Or why.
+        failure: Option<Failure>,
+    },
+    /// The execution had ended before; only its place in the queue goes.
+    Drop,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable.
+    Durable {
+        /// How many facts have been posted to the inbox so far.
+        signals: i32,
+    },
+    /// The lease was gone: nothing was changed, and the records are kept as late.
+    Refused,
+}
+
+/// The journal's handle. The writer behind it ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Journal {
+    submitter: Submitter<Write, Written>,
+}
+
+impl Journal {
+    /// Starts the journal of one worker.
+    pub fn open(store: Store, worker_id: Uuid, wakeups: Wakeups) -> (Self, JoinHandle<()>) {
+        let (submitter, batches) = Submitter::channel(MAX_WAITING);
+        let writer = Writer { store, worker_id, wakeups };
+        (Self { submitter }, tokio::spawn(writer.run(batches)))
+    }
+
+    /// Makes a transition durable. Waits for as long as the database is away.
+    pub async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        self.submitter.submit(write).await
+    }
+}
+
+struct Writer {
+    store: Store,
+    worker_id: Uuid,
+    wakeups: Wakeups,
+}
+
+impl Writer {
+    async fn run(self, mut batches: Batches<Write, Written>) {
+        while let Some(batch) = batches.next(FULL_BYTES, weight).await {
+            self.write(batch).await;
+        }
+    }
+
+    async fn write(&self, batch: Vec<Entry<Write, Written>>) {
+        let columns = WriteColumns::of(batch.iter().map(|entry| &entry.item));
+        let mut wait = RETRY_FROM;
+        let mut again = false;
+        let mut outcomes = loop {
+            match self.commit(&columns, again).await {
+                Ok(outcomes) => break outcomes,
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(error = ?error, writes = batch.len(), "the journal waits for the database");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY_TO);
+                    again = true;
+                }
+                // One bad row must not take the others with it: each goes alone, and the bad one is dropped with
+                // its caller's error.
+                Err(error) if batch.len() > 1 => {
+                    tracing::warn!(error = ?error, writes = batch.len(), "a batch was refused; writing one by one");
+                    return self.write_singly(batch).await;
+                }
+                Err(error) => {
+                    tracing::error!(error = ?error, "the database refused a transition");
+                    return;
+                }
+            }
+        };
+        for entry in batch {
+            let outcome = outcomes.remove(&entry.item.execution_id).unwrap_or(Written::Refused);
+            entry.answer(outcome);
+        }
+    }
+
+    async fn write_singly(&self, batch: Vec<Entry<Write, Written>>) {
+        for entry in batch {
+            Box::pin(self.write(vec![entry])).await;
+        }
+    }
+
+    async fn commit(
+        &self,
+        columns: &WriteColumns,
+        again: bool,
+    ) -> Result<HashMap<Uuid, Written>, StoreError> {
+        let mut outcomes = self.commit_transitions(columns).await?;
+        if outcomes.len() < columns.execution_id.len() {
+            if again {
+                outcomes.extend(self.committed_before(columns, &outcomes).await?);
+            }
+            self.record_late(columns, &outcomes).await?;
+        }
+        Ok(outcomes)
+    }
+
+    async fn commit_transitions(
+        &self,
+        it: &WriteColumns,
+    ) -> Result<HashMap<Uuid, Written>, StoreError> {
+        let RecordColumns {
+            execution_id,
+            sequence,
+            step_id,
+            attempt,
+            status,
+            started_at,
+            finished_at,
+            output,
+            failure,
+        } = &it.records;
+        let logs: &LogColumns = &it.logs;
+        let rows = sqlx::query_file!(
+            "queries/commit_transitions.sql",
+            self.worker_id,
+            &it.execution_id,
+            &it.lease_epoch,
+            &it.disposition as &[&str],
+            &it.status as &[&str],
+            &it.state,
+            &it.due_at as &[Option<DateTime<Utc>>],
+            &it.seen_signals,
+            &it.record_count,
+            &it.output as &[Option<String>],
+            &it.failure as &[Option<String>],
+            execution_id,
+            sequence,
+            step_id,
+            attempt,
+            status as &[&str],
+            started_at,
+            finished_at,
+            output as &[Option<String>],
+            failure as &[Option<String>],
+            &logs.execution_id,
+            &logs.sequence,
+            &logs.line,
+            &logs.step_id,
+            &logs.attempt,
+            &logs.level as &[&str],
+            &logs.message,
+            &logs.fields as &[Option<String>],
+            &logs.logged_at,
+            &it.consumed,
+        )
+        .fetch_all(&self.store.pool)
+        .await?;
+        let watched = rows.iter().filter(|row| row.watched).map(|row| row.execution_id);
+        self.wakeups.finished(watched.filter(|id| it.finishes(*id)).collect());
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.execution_id, Written::Durable { signals: row.signals }))
+            .collect())
+    }
+
+    /// After a connection broke it is not known whether its commit arrived. It did if the execution carries
+    /// our lease and as many records as we meant to leave.
+    async fn committed_before(
+        &self,
+        columns: &WriteColumns,
+        durable: &HashMap<Uuid, Written>,
+    ) -> Result<HashMap<Uuid, Written>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select e.id
+               from executions e
+               join unnest($1::uuid[], $2::bigint[], $3::integer[], $4::text[])
+                    as b (execution_id, lease_epoch, records, status) on b.execution_id = e.id
+               where e.lease_epoch = b.lease_epoch and e.records = b.records and e.status = b.status"#,
+            &columns.execution_id,
+            &columns.lease_epoch,
+            &columns.record_count,
+            &columns.status as &[&str],
+        )
+        .fetch_all(&self.store.pool)
+        .await?;
+        let missed = rows.into_iter().map(|row| row.id).filter(|id| !durable.contains_key(id));
+        Ok(missed.map(|id| (id, Written::Durable { signals: 0 })).collect())
+    }
+
+    async fn record_late(
+        &self,
+        columns: &WriteColumns,
+        durable: &HashMap<Uuid, Written>,
+    ) -> Result<(), StoreError> {
+        let late = LateColumns::of(columns, durable);
+        if late.execution_id.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            results = late.execution_id.len(),
+            "results came after their lease was gone"
+        );
+        sqlx::query_file!(
+            "queries/record_late_results.sql",
+            self.worker_id,
+            &late.execution_id,
+            &late.step_id,
+            &late.attempt,
+            &late.status as &[&str],
+            &late.lease_epoch,
+            &late.output as &[Option<String>],
+            &late.failure as &[Option<String>],
+        )
+        .execute(&self.store.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+/// About how many bytes a write brings.
+fn weight(write: &Write) -> usize {
+    let outputs = write.records.iter().filter_map(|record| record.output.as_deref());
+    let logs: usize = write.logs.iter().map(|line| line.message.len()).sum();
+    256 + logs + outputs.map(engine::expression::json_size).sum::<usize>()
+}

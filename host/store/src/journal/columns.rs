@@ -1,0 +1,171 @@
+//! Batches turned into the arrays that `unnest` takes.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Disposition, Write, Written};
+
+/// The transitions of a batch, and what they bring.
+#[derive(Default)]
+pub(super) struct WriteColumns {
+    pub(super) execution_id: Vec<Uuid>,
+    pub(super) lease_epoch: Vec<i64>,
+    pub(super) disposition: Vec<&'static str>,
+    pub(super) status: Vec<&'static str>,
+    pub(super) state: Vec<String>,
+    pub(super) due_at: Vec<Option<DateTime<Utc>>>,
+    pub(super) seen_signals: Vec<i32>,
+    pub(super) record_count: Vec<i32>,
+    pub(super) output: Vec<Option<String>>,
+    pub(super) failure: Vec<Option<String>>,
+    pub(super) records: RecordColumns,
+    pub(super) logs: LogColumns,
+    pub(super) consumed: Vec<i64>,
+}
+
+/// The history lines of a batch.
+#[derive(Default)]
+pub(super) struct RecordColumns {
+    pub(super) execution_id: Vec<Uuid>,
+    pub(super) sequence: Vec<i32>,
+    pub(super) step_id: Vec<String>,
+    pub(super) attempt: Vec<i32>,
+    pub(super) status: Vec<&'static str>,
+    pub(super) started_at: Vec<DateTime<Utc>>,
+    pub(super) finished_at: Vec<DateTime<Utc>>,
+    pub(super) output: Vec<Option<String>>,
+    pub(super) failure: Vec<Option<String>>,
+}
+
+/// The log lines of a batch.
+#[derive(Default)]
+pub(super) struct LogColumns {
+    pub(super) execution_id: Vec<Uuid>,
+    pub(super) sequence: Vec<i32>,
+    pub(super) line: Vec<i32>,
+    pub(super) step_id: Vec<String>,
+    pub(super) attempt: Vec<i32>,
+    pub(super) level: Vec<&'static str>,
+    pub(super) message: Vec<String>,
+    pub(super) fields: Vec<Option<String>>,
+    pub(super) logged_at: Vec<DateTime<Utc>>,
+}
+
+impl WriteColumns {
+    pub(super) fn of<'a>(writes: impl Iterator<Item = &'a Write>) -> Self {
+        let mut columns = Self::default();
+        for write in writes {
+            columns.push(write);
+        }
+        columns
+    }
+
+    /// Whether the batch ends this execution.
+    pub(super) fn finishes(&self, id: Uuid) -> bool {
+        let at = self.execution_id.iter().position(|execution| *execution == id);
+        at.is_some_and(|at| self.disposition[at] == "finish")
+    }
+
+    fn push(&mut self, write: &Write) {
+        let (disposition, due_at, output, failure) = match &write.disposition {
+            Disposition::Keep => ("keep", None, None, None),
+            Disposition::Release(due_at) => ("release", Some(*due_at), None, None),
+            Disposition::Finish { output, failure } => {
+                ("finish", None, output.as_deref().map(text), failure.as_ref().map(text))
+            }
+            Disposition::Drop => ("drop", None, None, None),
+        };
+        self.execution_id.push(write.execution_id);
+        self.lease_epoch.push(write.lease_epoch);
+        self.disposition.push(disposition);
+        self.status.push(write.state.status.as_str());
+        self.state.push(text(&write.state));
+        self.due_at.push(due_at);
+        self.seen_signals.push(write.seen_signals);
+        self.record_count.push(signed(write.state.records));
+        self.output.push(output);
+        self.failure.push(failure);
+        self.consumed.extend(&write.consumed);
+        self.push_records(write);
+        self.push_logs(write);
+    }
+
+    fn push_records(&mut self, write: &Write) {
+        for record in &write.records {
+            let columns = &mut self.records;
+            columns.execution_id.push(write.execution_id);
+            columns.sequence.push(signed(record.sequence));
+            columns.step_id.push(record.step_id.clone());
+            columns.attempt.push(signed(record.attempt));
+            columns.status.push(record.status.as_str());
+            columns.started_at.push(record.started_at);
+            columns.finished_at.push(record.finished_at);
+            columns.output.push(record.output.as_deref().map(text));
+            columns.failure.push(record.failure.as_ref().map(text));
+        }
+    }
+
+    /// The lines belong to the attempt whose end is the first record of the write.
+    fn push_logs(&mut self, write: &Write) {
+        let Some(record) = write.records.first() else { return };
+        for (line, number) in write.logs.iter().zip(1..) {
+            let columns = &mut self.logs;
+            columns.execution_id.push(write.execution_id);
+            columns.sequence.push(signed(record.sequence));
+            columns.line.push(number);
+            columns.step_id.push(record.step_id.clone());
+            columns.attempt.push(signed(record.attempt));
+            columns.level.push(line.level.as_str());
+            // Postgres text cannot hold NUL.
+            columns.message.push(line.message.replace('\0', "\u{fffd}"));
+            columns.fields.push((!line.fields.is_empty()).then(|| text(&line.fields)));
+            columns.logged_at.push(record.finished_at);
+        }
+    }
+}
+
+/// What a batch brought too late.
+#[derive(Default)]
+pub(super) struct LateColumns {
+    pub(super) execution_id: Vec<Uuid>,
+    pub(super) step_id: Vec<String>,
+    pub(super) attempt: Vec<i32>,
+    pub(super) status: Vec<&'static str>,
+    pub(super) lease_epoch: Vec<i64>,
+    pub(super) output: Vec<Option<String>>,
+    pub(super) failure: Vec<Option<String>>,
+}
+
+impl LateColumns {
+    /// The records of what is not durable.
+    pub(super) fn of(columns: &WriteColumns, durable: &HashMap<Uuid, Written>) -> Self {
+        let epochs: HashMap<_, _> = columns.execution_id.iter().zip(&columns.lease_epoch).collect();
+        let records = &columns.records;
+        let mut late = Self::default();
+        for (at, id) in records.execution_id.iter().enumerate() {
+            if durable.contains_key(id) {
+                continue;
+            }
+            late.execution_id.push(*id);
+            late.step_id.push(records.step_id[at].clone());
+            late.attempt.push(records.attempt[at]);
+            late.status.push(records.status[at]);
+            late.lease_epoch.push(epochs.get(id).map_or(0, |epoch| **epoch));
+            late.output.push(records.output[at].clone());
+            late.failure.push(records.failure[at].clone());
+        }
+        late
+    }
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("values and states always print as JSON")
+}
+
+/// Counters of the engine are unsigned and bounded far below this.
+fn signed(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,104 @@
+//! Leases: claiming due executions, reading what driving them needs, expiring what lost workers held.
+
+use chrono::{DateTime, Utc};
+use engine::machine::State;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{Store, StoreError};
+
+/// How many leases one call expires: a lost worker's backlog comes back in pieces.
+const EXPIRE_BATCH: i64 = 1_000;
+
+/// A leased execution, as stored.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The execution.
+    pub execution_id: Uuid,
+    /// The lease's number.
+    pub lease_epoch: i64,
+    /// Facts posted to its inbox so far.
+    pub signals: i32,
+    /// Who owns it.
+    pub namespace_id: i32,
+    /// The workflow.
+    pub workflow_id: Uuid,
+    /// The version that it runs.
+    pub version: i32,
+    /// Its state, outputs included.
+    pub state: State,
+    /// What it was started with.
+    pub input: Value,
+}
+
+impl Store {
+    /// Takes leases on up to `limit` due executions for a worker whose own lease is alive.
+    pub async fn claim(&self, worker_id: Uuid, limit: i64) -> Result<Vec<Claimed>, StoreError> {
+        let rows = sqlx::query_file!("queries/claim_executions.sql", worker_id, limit)
+            .fetch_all(&self.pool)
+            .await?;
+        let mut claimed = Vec::with_capacity(rows.len());
+        for row in rows {
+            claimed.push(Claimed {
+                execution_id: row.execution_id,
+                lease_epoch: row.lease_epoch,
+                signals: row.signals,
+                namespace_id: row.namespace_id,
+                workflow_id: row.workflow_id,
+                version: row.version,
+                state: parse("state", &row.state)?,
+                input: parse("input", &row.input)?,
+            });
+        }
+        self.restore_outputs(&mut claimed).await?;
+        Ok(claimed)
+    }
+
+    /// Puts the outputs back that the stored state leaves to the history. Fresh executions have none.
+    async fn restore_outputs(&self, claimed: &mut [Claimed]) -> Result<(), StoreError> {
+        let begun = claimed.iter().filter(|it| it.state.records > 0).map(|it| it.execution_id);
+        let begun: Vec<_> = begun.collect();
+        if begun.is_empty() {
+            return Ok(());
+        }
+        let rows = sqlx::query!(
+            r#"select distinct on (execution_id, step_id) execution_id, step_id, output::text as "output!"
+               from attempts
+               where execution_id = any ($1) and status = 'succeeded'
+               order by execution_id, step_id, sequence desc"#,
+            &begun,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for row in rows {
+            let output = parse("output", &row.output)?;
+            if let Some(it) = claimed.iter_mut().find(|it| it.execution_id == row.execution_id) {
+                it.state.restore_outputs(std::iter::once((row.step_id, output)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Expires the leases of workers that stopped renewing them. Returns how many executions came free.
+    pub async fn expire_leases(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_file_scalar!("queries/expire_leases.sql", EXPIRE_BATCH)
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    /// When the next execution without a holder falls due, if there is one.
+    pub async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"select min(due_at) as "due?" from queue where worker_id is null"#
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+}
+
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::Corrupt { what, source })
+}

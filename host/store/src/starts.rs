@@ -1,0 +1,179 @@
+//! Starting executions: grouped like the journal, so that many callers share a commit.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use engine::machine::State;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::group_commit::{Batches, Entry, Submitter};
+use crate::wakeups::Wakeups;
+use crate::{Store, StoreError};
+
+/// How many starts may wait for the commit under way.
+const MAX_WAITING: usize = 1_024;
+/// A batch is full at about this many bytes of input.
+const FULL_BYTES: usize = 8 << 20;
+
+/// An execution to start.
+#[derive(Clone, Debug)]
+pub struct NewExecution {
+    /// A fresh `UUIDv7`.
+    pub id: Uuid,
+    /// Who owns it.
+    pub namespace_id: i32,
+    /// The workflow.
+    pub workflow_id: Uuid,
+    /// The version that it runs.
+    pub version: i32,
+    /// Its first state.
+    pub state: State,
+    /// Its input, as JSON text.
+    pub input: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Not before this instant; now, if there is none.
+    pub due_at: Option<DateTime<Utc>>,
+    /// The same key again gives the same execution.
+    pub idempotency_key: Option<String>,
+    /// Somebody waits for the end.
+    pub watched: bool,
+}
+
+/// A started execution: new, or the one that already had the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The execution.
+    pub id: Uuid,
+    /// Whether this call started it.
+    pub fresh: bool,
+}
+
+type Answer = Result<Started, StartError>;
+
+/// Why a start failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be reached just now.
+    #[error("the database is unavailable")]
+    Unavailable,
+    /// The database refused it.
+    #[error("the database refused the execution")]
+    Refused,
+}
+
+/// The handle of the starter. The writer behind it ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Starter {
+    submitter: Submitter<NewExecution, Answer>,
+}
+
+impl Starter {
+    /// Starts the starter.
+    pub fn open(store: Store, wakeups: Wakeups) -> (Self, JoinHandle<()>) {
+        let (submitter, batches) = Submitter::channel(MAX_WAITING);
+        (Self { submitter }, tokio::spawn(run(store, wakeups, batches)))
+    }
+
+    /// Starts one execution; it is durable when this returns.
+    pub async fn start(&self, execution: NewExecution) -> Result<Started, StartError> {
+        self.submitter.submit(execution).await.unwrap_or(Err(StartError::Unavailable))
+    }
+}
+
+async fn run(store: Store, wakeups: Wakeups, mut batches: Batches<NewExecution, Answer>) {
+    while let Some(batch) = batches.next(FULL_BYTES, |new| 256 + new.input.len()).await {
+        start_batch(&store, batch).await;
+        wakeups.work();
+    }
+}
+
+async fn start_batch(store: &Store, batch: Vec<Entry<NewExecution, Answer>>) {
+    let new: Vec<_> = batch.iter().map(|entry| entry.item.clone()).collect();
+    let outcome = store.start_executions(&new).await;
+    if let Err(error) = &outcome {
+        tracing::warn!(error = ?error, executions = new.len(), "executions could not be started");
+    }
+    for (at, entry) in batch.into_iter().enumerate() {
+        entry.answer(match &outcome {
+            Ok(started) => Ok(started[at]),
+            Err(error) if error.is_transient() => Err(StartError::Unavailable),
+            Err(_) => Err(StartError::Refused),
+        });
+    }
+}
+
+impl Store {
+    /// Starts executions, all or none, in one statement. The answers are in the order of the items.
+    pub async fn start_executions(&self, new: &[NewExecution]) -> Result<Vec<Started>, StoreError> {
+        let fresh = self.insert_executions(new).await?;
+        let keyed: Vec<_> = new.iter().filter(|it| !fresh.contains(&it.id)).collect();
+        let known =
+            if keyed.is_empty() { HashMap::new() } else { self.find_by_keys(&keyed).await? };
+        new.iter()
+            .map(|it| {
+                if fresh.contains(&it.id) {
+                    return Ok(Started { id: it.id, fresh: true });
+                }
+                let key = (it.workflow_id, it.idempotency_key.clone().unwrap_or_default());
+                let id = known
+                    .get(&key)
+                    .ok_or_else(|| StoreError::not_found("idempotency key", &key.1))?;
+                Ok(Started { id: *id, fresh: false })
+            })
+            .collect()
+    }
+
+    async fn insert_executions(&self, new: &[NewExecution]) -> Result<HashSet<Uuid>, StoreError> {
+        let ids: Vec<_> = new.iter().map(|it| it.id).collect();
+        let namespaces: Vec<_> = new.iter().map(|it| it.namespace_id).collect();
+        let workflows: Vec<_> = new.iter().map(|it| it.workflow_id).collect();
+        let versions: Vec<_> = new.iter().map(|it| it.version).collect();
+        let states: Vec<_> = new.iter().map(|it| json_text(&it.state)).collect();
+        let inputs: Vec<_> = new.iter().map(|it| it.input.clone()).collect();
+        let labels: Vec<_> = new.iter().map(|it| json_text(&it.labels)).collect();
+        let due: Vec<_> = new.iter().map(|it| it.due_at).collect();
+        let keys: Vec<_> = new.iter().map(|it| it.idempotency_key.clone()).collect();
+        let watched: Vec<_> = new.iter().map(|it| it.watched).collect();
+        let fresh = sqlx::query_file_scalar!(
+            "queries/start_executions.sql",
+            &ids,
+            &namespaces,
+            &workflows,
+            &versions,
+            &states,
+            &inputs,
+            &labels,
+            &due as &[Option<DateTime<Utc>>],
+            &keys as &[Option<String>],
+            &watched,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(fresh.into_iter().collect())
+    }
+
+    async fn find_by_keys(
+        &self,
+        keyed: &[&NewExecution],
+    ) -> Result<HashMap<(Uuid, String), Uuid>, StoreError> {
+        let workflows: Vec<_> = keyed.iter().map(|it| it.workflow_id).collect();
+        let keys: Vec<_> = keyed.iter().filter_map(|it| it.idempotency_key.clone()).collect();
+        let rows = sqlx::query!(
+            "select k.workflow_id, k.key, k.execution_id
+             from idempotency_keys k
+             join unnest($1::uuid[], $2::text[]) as w (workflow_id, key)
+               on w.workflow_id = k.workflow_id and w.key = k.key",
+            &workflows,
+            &keys,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| ((row.workflow_id, row.key), row.execution_id)).collect())
+    }
+}
+
+fn json_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("states and labels always print as JSON")
+}

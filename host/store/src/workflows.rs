@@ -1,0 +1,213 @@
+//! Workflows and their immutable versions.
+
+use chrono::{DateTime, Utc};
+use engine::plan::PluginLock;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::leases::parse;
+use crate::{Store, StoreError};
+
+/// A workflow with its newest version.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// The newest version's number.
+    pub latest_version: i32,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When its newest version was published.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One published definition.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// The workflow.
+    pub workflow_id: Uuid,
+    /// The workflow's name.
+    pub name: String,
+    /// The number, from 1.
+    pub version: i32,
+    /// `sha256:` and the hex digest of the definition's text.
+    pub digest: String,
+    /// The definition.
+    pub definition: Value,
+    /// The plugin digests that the version is locked to.
+    pub plugin_lock: PluginLock,
+    /// When it was published.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A definition to publish.
+#[derive(Clone, Debug)]
+pub struct NewVersion {
+    /// Who owns it.
+    pub namespace_id: i32,
+    /// The workflow's name.
+    pub name: String,
+    /// The definition.
+    pub definition: Value,
+    /// The plugin digests that it is locked to.
+    pub plugin_lock: PluginLock,
+}
+
+impl NewVersion {
+    /// The digest that names the content: definition and lock.
+    pub fn digest(&self) -> String {
+        let text = format!("{}\n{}", self.definition, serde_json::json!(self.plugin_lock));
+        format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())))
+    }
+}
+
+impl Store {
+    /// Creates a workflow with its first version. [`StoreError::Conflict`] if the name is taken.
+    pub async fn create_workflow(&self, new: &NewVersion) -> Result<Version, StoreError> {
+        let id = Uuid::now_v7();
+        let mut transaction = self.pool.begin().await?;
+        let created = sqlx::query!(
+            "insert into workflows (id, namespace_id, name, latest_version) values ($1, $2, $3, 1)
+             on conflict (namespace_id, name) where archived_at is null do nothing",
+            id,
+            new.namespace_id,
+            new.name,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if created.rows_affected() == 0 {
+            return Err(StoreError::Conflict(format!(
+                "there is already a workflow `{}`",
+                new.name
+            )));
+        }
+        insert_version(&mut transaction, id, 1, new).await?;
+        transaction.commit().await?;
+        self.version(id, 1).await
+    }
+
+    /// Publishes a new version; the newest version again if nothing has changed.
+    pub async fn publish_version(
+        &self,
+        workflow_id: Uuid,
+        new: &NewVersion,
+    ) -> Result<Version, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let latest = sqlx::query!(
+            r#"select w.latest_version, v.digest
+               from workflows w
+               join workflow_versions v on v.workflow_id = w.id and v.version = w.latest_version
+               where w.id = $1
+               for update of w"#,
+            workflow_id,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or_else(|| StoreError::not_found("workflow", workflow_id))?;
+        if latest.digest == new.digest() {
+            return self.version(workflow_id, latest.latest_version).await;
+        }
+        let version = latest.latest_version + 1;
+        sqlx::query!(
+            "update workflows set latest_version = $2, updated_at = now() where id = $1",
+            workflow_id,
+            version
+        )
+        .execute(&mut *transaction)
+        .await?;
+        insert_version(&mut transaction, workflow_id, version, new).await?;
+        transaction.commit().await?;
+        self.version(workflow_id, version).await
+    }
+
+    /// A workflow by its id or its name.
+    pub async fn workflow(
+        &self,
+        namespace_id: i32,
+        id_or_name: &str,
+    ) -> Result<Workflow, StoreError> {
+        sqlx::query_as!(
+            Workflow,
+            "select id, name, latest_version, created_at, updated_at
+             from workflows
+             where namespace_id = $1 and archived_at is null and (id = $2 or name = $3)",
+            namespace_id,
+            Uuid::parse_str(id_or_name).ok(),
+            id_or_name,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or_else(|| StoreError::not_found("workflow", id_or_name))
+    }
+
+    /// Workflows by name, from after `after` on.
+    pub async fn workflows(
+        &self,
+        namespace_id: i32,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Workflow>, StoreError> {
+        Ok(sqlx::query_as!(
+            Workflow,
+            "select id, name, latest_version, created_at, updated_at
+             from workflows
+             where namespace_id = $1 and archived_at is null and name > $2
+             order by name
+             limit $3",
+            namespace_id,
+            after,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// One version of a workflow.
+    pub async fn version(&self, workflow_id: Uuid, version: i32) -> Result<Version, StoreError> {
+        let row = sqlx::query!(
+            r#"select v.workflow_id, w.name, v.version, v.digest, v.definition::text as "definition!",
+                      v.plugin_lock::text as "plugin_lock!", v.created_at
+               from workflow_versions v
+               join workflows w on w.id = v.workflow_id
+               where v.workflow_id = $1 and v.version = $2"#,
+            workflow_id,
+            version,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or_else(|| StoreError::not_found("workflow version", format!("{workflow_id}/{version}")))?;
+        Ok(Version {
+            workflow_id: row.workflow_id,
+            name: row.name,
+            version: row.version,
+            digest: row.digest,
+            definition: parse("definition", &row.definition)?,
+            plugin_lock: parse("plugin lock", &row.plugin_lock)?,
+            created_at: row.created_at,
+        })
+    }
+}
+
+async fn insert_version(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    workflow_id: Uuid,
+    version: i32,
+    new: &NewVersion,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into workflow_versions (workflow_id, version, namespace_id, digest, definition, plugin_lock)
+         values ($1, $2, $3, $4, $5, $6)",
+        workflow_id,
+        version,
+        new.namespace_id,
+        new.digest(),
+        new.definition,
+        serde_json::json!(new.plugin_lock),
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
