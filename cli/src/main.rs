@@ -1,1 +1,63 @@
-fn main(){}
+//! The binary: parses the command line, runs one command, and turns what it says into an exit code:
+//! 0 it worked, 1 it failed, 2 it was called wrongly.
+
+mod arguments;
+mod commands;
+
+mod client;
+mod compose;
+mod configuration;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command, PluginCommand};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let outcome = runtime.block_on(run(arguments));
+        // Whatever still blocks a thread here has nothing left to do for anyone.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("{error:#}"));
+            ExitCode::from(u8::from(!error.is::<output::Usage>()) + 2 * u8::from(error.is::<output::Usage>()))
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    use commands::{executions, plugins, server, validate, workflows};
+    let json = arguments.json;
+    let client = client::Client::new(&arguments.url, arguments.token.as_deref());
+    match arguments.command {
+        Command::Dev(options) => server::dev(options).await,
+        Command::Serve(options) => server::serve(options).await,
+        Command::Worker(options) => server::worker(options).await,
+        Command::Migrate(options) => server::migrate(options).await,
+        Command::Doctor(options) => commands::doctor::doctor(options, &client?).await,
+        Command::Validate(options) => validate::validate(&options, json).await,
+        Command::Workflows(options) => workflows::workflows(options, &client?, json).await,
+        Command::Run(options) => executions::run(options, &client?, json).await,
+        Command::List(options) => executions::list(options, &client?, json).await,
+        Command::Status(options) => executions::status(options, &client?, json).await,
+        Command::Cancel(options) => executions::cancel(options, &client?, json).await,
+        Command::Retry(options) => executions::retry(options, &client?, json).await,
+        Command::Logs(options) => executions::logs(options, &client?, json).await,
+        Command::Why(options) => executions::why(options, &client?, json).await,
+        Command::Health => commands::doctor::health(&client?, json).await,
+        Command::Plugin { command } => match command {
+            PluginCommand::Push(options) => plugins::push(options, &client?, json).await,
+            PluginCommand::List => plugins::list(&client?, json).await,
+            PluginCommand::Inspect(options) => plugins::inspect(options, &client?).await,
+        },
+    }
+}

@@ -1,1 +1,35 @@
-//! placeholder
+//! Runs untrusted plugins: WebAssembly components in wasmtime, each attempt in a fresh instance
+//! with a budget of fuel, memory, stack and time. Knows nothing of workflows beyond one attempt.
+//!
+//! ```text
+//! upload -> refusal -> inspection -> admission (adapt) -> compiler -> prepared
+//!                                                          artifacts     |
+//!            report <- verdict <- attempt (store, guest, limiter) <- sandbox.call
+//! ```
+
+mod admission;
+mod artifacts;
+mod attempt;
+mod bindings;
+mod compiler;
+mod config;
+mod error;
+mod exit_code;
+mod guest;
+mod guest_threads;
+mod inspection;
+mod limiter;
+mod log_buffer;
+mod prepared;
+mod refusal;
+mod sandbox;
+mod stdio;
+mod ticker;
+mod verdict;
+mod wasm_engine;
+
+pub use admission::{Admitted, Manifest, PluginKind};
+pub use config::{CallLimits, LogLimits, SandboxConfig, ShapeLimits};
+pub use error::SandboxError;
+pub use prepared::{CompileReceipt, Prepared};
+pub use sandbox::{PluginCall, PluginReport, Sandbox};

@@ -80,6 +80,8 @@ pub struct Filter {
     pub until: Option<DateTime<Utc>>,
     /// Older than this execution: the cursor of a page.
     pub before: Option<Uuid>,
+    /// Part of the workflow's name, or the beginning of the id.
+    pub text: Option<String>,
 }
 
 /// A line of an execution's history.
@@ -103,6 +105,17 @@ pub struct Attempt {
     pub output: Option<Value>,
     /// Why it failed.
     pub failure: Option<Failure>,
+}
+
+/// A step's newest output.
+#[derive(Clone, Debug)]
+pub struct StepOutput {
+    /// The step.
+    pub step_id: String,
+    /// The output's size as JSON text.
+    pub bytes: i32,
+    /// The output, if it is not too large.
+    pub output: Option<Value>,
 }
 
 /// A line of an execution's log.
@@ -207,9 +220,31 @@ impl Store {
             filter.until,
             filter.before,
             limit,
+            filter.text,
         )
         .fetch_all(&self.pool)
         .await?)
+    }
+
+    /// The newest output of each step that succeeded; those above `max_bytes` only by their size.
+    pub async fn step_outputs(&self, id: Uuid, max_bytes: i32) -> Result<Vec<StepOutput>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select distinct on (step_id) step_id, octet_length(output::text) as "bytes!",
+                      case when octet_length(output::text) <= $2 then output::text end as output
+               from attempts
+               where execution_id = $1 and status = 'succeeded'
+               order by step_id, sequence desc"#,
+            id,
+            max_bytes,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let output = optional("output", row.output.as_deref())?;
+                Ok(StepOutput { step_id: row.step_id, bytes: row.bytes, output })
+            })
+            .collect()
     }
 
     /// An execution's history from after a position on, oldest first.

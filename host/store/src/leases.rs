@@ -39,6 +39,14 @@ impl Store {
             .await?;
         let mut claimed = Vec::with_capacity(rows.len());
         for row in rows {
+            let (state, input) = match (parse("state", &row.state), parse("input", &row.input)) {
+                (Ok(state), Ok(input)) => (state, input),
+                // One unreadable row must not keep the others from being driven.
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::error!(execution_id = %row.execution_id, error = ?error, "an execution is unreadable");
+                    continue;
+                }
+            };
             claimed.push(Claimed {
                 execution_id: row.execution_id,
                 lease_epoch: row.lease_epoch,
@@ -46,8 +54,8 @@ impl Store {
                 namespace_id: row.namespace_id,
                 workflow_id: row.workflow_id,
                 version: row.version,
-                state: parse("state", &row.state)?,
-                input: parse("input", &row.input)?,
+                state,
+                input,
             });
         }
         self.restore_outputs(&mut claimed).await?;
@@ -71,7 +79,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         for row in rows {
-            let output = parse("output", &row.output)?;
+            let output: Value = parse("output", &row.output)?;
             if let Some(it) = claimed.iter_mut().find(|it| it.execution_id == row.execution_id) {
                 it.state.restore_outputs(std::iter::once((row.step_id, output)));
             }
@@ -84,6 +92,20 @@ impl Store {
         Ok(sqlx::query_file_scalar!("queries/expire_leases.sql", EXPIRE_BATCH)
             .fetch_one(&self.pool)
             .await?)
+    }
+
+    /// Gives back the leases of a worker that are not among `held`: of claims whose answer was lost, of drivers
+    /// that failed. Returns how many.
+    pub async fn give_back_strays(&self, worker_id: Uuid, held: &[i64]) -> Result<u64, StoreError> {
+        let freed = sqlx::query!(
+            "update queue set worker_id = null, due_at = now()
+             where worker_id = $1 and lease_epoch <> all ($2)",
+            worker_id,
+            held,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(freed.rows_affected())
     }
 
     /// When the next execution without a holder falls due, if there is one.

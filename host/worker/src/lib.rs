@@ -1,1 +1,17 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod worker;
+pub use worker::{Worker, WorkerParts, WorkerSettings};
+
+mod claimer;
+mod driver;
+mod maintenance;
+mod tenure;
+
+mod attempts;
+mod plans;
+mod plugins;
+
+mod clock;
+mod metrics;
+pub use metrics::WorkerMetrics;

@@ -1,0 +1,149 @@
+//! What a caller is told when something is wrong: RFC 9457 problem documents.
+//!
+//! | status | means |
+//! |---|---|
+//! | 400 | the request itself cannot be read |
+//! | 404 | no such thing |
+//! | 409 | it contradicts what is there |
+//! | 413 | too large |
+//! | 422 | readable, but not valid: `errors[]` says where |
+//! | 503 | the database is away: try again after `Retry-After` |
+//! | 500 | our fault: the detail is in the log, under the request id |
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use engine::diagnostic::Diagnostic;
+use sandbox::SandboxError;
+use serde::Serialize;
+use store::StoreError;
+use store::starts::StartError;
+
+/// A problem, with its status.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<Diagnostic>,
+}
+
+/// The document itself. The request's id is filled in on the way out.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Problem {
+    /// Where the code is explained.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The status in words.
+    pub(crate) title: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// A stable name for the problem.
+    pub(crate) code: String,
+    /// What is wrong, and what to do.
+    pub(crate) detail: String,
+    /// Each single fault, with a JSON pointer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) errors: Vec<Diagnostic>,
+    /// Names this request in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new() }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "REQUEST_INVALID", detail)
+    }
+
+    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    pub(crate) fn unprocessable(code: &'static str, detail: &str, errors: Vec<Diagnostic>) -> Self {
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    pub(crate) fn too_large(what: &str, limit: usize) -> Self {
+        let detail = format!("{what} may have {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", detail)
+    }
+
+    fn unavailable() -> Self {
+        let detail = "the database is not reachable just now; nothing was changed as far as is known; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE", detail)
+    }
+
+    fn internal() -> Self {
+        let detail = "something went wrong on our side; the log has it under this request's id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error.to_string()),
+            StoreError::Conflict(detail) => Self::conflict("CONFLICT", detail),
+            StoreError::Unavailable(source) => {
+                tracing::warn!(error = %source, "the database is unavailable");
+                Self::unavailable()
+            }
+            other => {
+                tracing::error!(error = ?other, "a request failed in the store");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<StartError> for ApiError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Unavailable => Self::unavailable(),
+            StartError::Refused => Self::internal(),
+        }
+    }
+}
+
+impl From<SandboxError> for ApiError {
+    fn from(error: SandboxError) -> Self {
+        match &error {
+            SandboxError::Invalid { code, .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
+            }
+            SandboxError::CompileTimeout { .. } | SandboxError::CompilerDied { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "PLUGIN_TOO_EXPENSIVE", error.to_string())
+            }
+            _ => {
+                tracing::error!(error = ?error, "an upload failed in the sandbox");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            kind: format!("/docs/errors/{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("error").to_owned(),
+            status: self.status.as_u16(),
+            code: self.code.to_owned(),
+            detail: self.detail,
+            errors: self.errors,
+            request_id: None,
+        };
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        // `request_id::finish` writes the body: it knows the id.
+        response.extensions_mut().insert(problem);
+        response
+    }
+}

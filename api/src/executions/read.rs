@@ -1,0 +1,309 @@
+//! Reading executions: the list, one with its steps, its timeline.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, State};
+use axum::response::Json;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::executions::{Attempt, Execution, Filter, StepOutput, Summary};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::error::{ApiError, Problem};
+use crate::extract::{QueryOf, execution_id, page_size};
+use crate::router::Shared;
+
+/// A step's output that is larger than this, in bytes, is left out of the execution's document.
+const MAX_SHOWN_OUTPUT: i32 = 64 << 10;
+/// Attempts in one page of a timeline.
+const TIMELINE_PAGE: i64 = 1_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    /// Id or name.
+    workflow: Option<String>,
+    /// `pending`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
+    status: Option<String>,
+    version: Option<i32>,
+    /// `name:value`; the execution has to carry it.
+    label: Option<String>,
+    /// Created at or after this instant.
+    since: Option<DateTime<Utc>>,
+    /// Created before this instant.
+    until: Option<DateTime<Utc>>,
+    /// An error code.
+    error: Option<String>,
+    /// Part of the workflow's name, or the beginning of the id.
+    q: Option<String>,
+    /// 1 to 500; 50 if not given.
+    limit: Option<i64>,
+    /// `nextCursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// An execution in a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SummaryView {
+    id: Uuid,
+    workflow: String,
+    version: i32,
+    status: String,
+    #[schema(value_type = Object)]
+    labels: Value,
+    error_code: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<Summary> for SummaryView {
+    fn from(it: Summary) -> Self {
+        Self {
+            created_at: created_at(it.id),
+            id: it.id,
+            workflow: it.workflow,
+            version: it.version,
+            status: it.status,
+            labels: it.labels,
+            error_code: it.error_code,
+            started_at: it.started_at,
+            finished_at: it.finished_at,
+        }
+    }
+}
+
+/// A page of executions.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExecutionPage {
+    items: Vec<SummaryView>,
+    next_cursor: Option<Uuid>,
+}
+
+/// Lists executions, newest first.
+#[utoipa::path(get, path = "/api/executions", params(ListQuery), responses((status = 200, body = ExecutionPage)))]
+pub(crate) async fn list(
+    State(state): Shared,
+    QueryOf(query): QueryOf<ListQuery>,
+) -> Result<Json<ExecutionPage>, ApiError> {
+    let limit = page_size(query.limit)?;
+    let workflow_id = match &query.workflow {
+        Some(workflow) => Some(state.store.workflow(state.namespace(), workflow).await?.id),
+        None => None,
+    };
+    let filter = Filter {
+        workflow_id,
+        status: query.status,
+        version: query.version,
+        labels: query.label.as_deref().map(label).transpose()?,
+        error: query.error,
+        since: query.since,
+        until: query.until,
+        before: query.cursor,
+        text: query.q,
+    };
+    let found = state.store.executions(state.namespace(), &filter, limit + 1).await?;
+    let more = found.len() as i64 > limit;
+    let items: Vec<SummaryView> = found.into_iter().take(limit as usize).map(Into::into).collect();
+    let next_cursor = items.last().filter(|_| more).map(|it| it.id);
+    Ok(Json(ExecutionPage { items, next_cursor }))
+}
+
+fn label(text: &str) -> Result<Value, ApiError> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or_else(|| ApiError::bad_request("`label` is written as name:value"))?;
+    Ok(json!({ name: value }))
+}
+
+/// One execution with its steps.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExecutionView {
+    id: Uuid,
+    workflow: String,
+    version: i32,
+    status: String,
+    #[schema(value_type = Object)]
+    input: Value,
+    #[schema(value_type = Object)]
+    output: Option<Value>,
+    #[schema(value_type = Object)]
+    error: Option<Value>,
+    #[schema(value_type = Object)]
+    labels: Value,
+    created_at: Option<DateTime<Utc>>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    deadline_at: Option<DateTime<Utc>>,
+    steps: Vec<StepView>,
+}
+
+/// A step of an execution.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StepView {
+    id: String,
+    #[serde(rename = "type")]
+    step_type: String,
+    name: Option<String>,
+    status: String,
+    attempts: u32,
+    #[schema(value_type = Object)]
+    output: Option<Value>,
+    /// The output's size, when it is too large to be shown here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_bytes: Option<i32>,
+    #[schema(value_type = Object)]
+    error: Option<Value>,
+}
+
+/// One execution with its steps.
+#[utoipa::path(get, path = "/api/executions/{id}", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = ExecutionView), (status = 404, body = Problem),
+))]
+pub(crate) async fn get(
+    State(state): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<ExecutionView>, ApiError> {
+    let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
+    let definition = state.definition(execution.workflow_id, execution.version).await?;
+    let outputs = state.store.step_outputs(execution.id, MAX_SHOWN_OUTPUT).await?;
+    let mut outputs: HashMap<_, _> = outputs.into_iter().map(|it| (it.step_id.clone(), it)).collect();
+    let steps = definition.steps.iter().map(|step| step_view(step, &execution, &mut outputs)).collect();
+    Ok(Json(ExecutionView {
+        id: execution.id,
+        created_at: created_at(execution.id),
+        workflow: execution.workflow,
+        version: execution.version,
+        status: execution.status,
+        input: execution.input,
+        output: execution.output,
+        error: execution.failure.map(|failure| json!(failure)),
+        labels: execution.labels,
+        started_at: execution.started_at,
+        finished_at: execution.finished_at,
+        deadline_at: execution.state.deadline_at,
+        steps,
+    }))
+}
+
+fn step_view(
+    step: &engine::definition::Step,
+    execution: &Execution,
+    outputs: &mut HashMap<String, StepOutput>,
+) -> StepView {
+    let known = execution.state.steps.get(&step.id);
+    let status = known.map_or("pending", |it| it.status.as_str());
+    let output = outputs.remove(&step.id).filter(|_| status == "succeeded");
+    let hidden = output.as_ref().filter(|it| it.output.is_none()).map(|it| it.bytes);
+    StepView {
+        id: step.id.clone(),
+        step_type: step.step_type.clone(),
+        name: step.name.clone(),
+        status: status.to_owned(),
+        attempts: known.map_or(0, |it| it.attempts),
+        output: output.and_then(|it| it.output),
+        output_bytes: hidden,
+        error: known.and_then(|it| it.error.clone()),
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TimelineQuery {
+    /// `nextCursor` of the page before.
+    cursor: Option<i32>,
+}
+
+/// An execution's history.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Timeline {
+    status: String,
+    items: Vec<AttemptView>,
+    next_cursor: Option<i32>,
+    /// Results that came after their lease was gone: kept, never applied.
+    #[schema(value_type = Vec<Object>)]
+    late: Vec<Value>,
+}
+
+/// An attempt that ended, a step that was skipped, or the attempt under way.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AttemptView {
+    step: String,
+    attempt: i64,
+    status: String,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    duration_ms: Option<f64>,
+    worker: Option<Uuid>,
+    #[schema(value_type = Object)]
+    error: Option<Value>,
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(it: Attempt) -> Self {
+        let took = it.finished_at - it.started_at;
+        Self {
+            step: it.step_id,
+            attempt: i64::from(it.attempt),
+            status: it.status,
+            started_at: it.started_at,
+            finished_at: Some(it.finished_at),
+            duration_ms: Some((took.as_seconds_f64() * 1e6).round() / 1e3),
+            worker: Some(it.worker_id),
+            error: it.failure.map(|failure| json!(failure)),
+        }
+    }
+}
+
+/// An execution's history, oldest first, with the attempt under way at its end.
+#[utoipa::path(get, path = "/api/executions/{id}/timeline", params(("id" = Uuid, Path), TimelineQuery), responses(
+    (status = 200, body = Timeline), (status = 404, body = Problem),
+))]
+pub(crate) async fn timeline(
+    State(state): Shared,
+    Path(id): Path<String>,
+    QueryOf(query): QueryOf<TimelineQuery>,
+) -> Result<Json<Timeline>, ApiError> {
+    let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
+    let attempts = state.store.attempts(execution.id, query.cursor.unwrap_or(0), TIMELINE_PAGE).await?;
+    let full = attempts.len() as i64 == TIMELINE_PAGE;
+    let next_cursor = attempts.last().filter(|_| full).map(|it| it.sequence);
+    let mut items: Vec<AttemptView> = attempts.into_iter().map(Into::into).collect();
+    if next_cursor.is_none() {
+        items.extend(under_way(&execution));
+    }
+    let late = state.store.late_results(execution.id).await?;
+    let late = late.into_iter().map(|it| {
+        json!({ "step": it.step_id, "attempt": it.attempt, "status": it.status, "worker": it.worker_id,
+                "leaseEpoch": it.lease_epoch, "recordedAt": it.recorded_at })
+    });
+    Ok(Json(Timeline { status: execution.status, items, next_cursor, late: late.collect() }))
+}
+
+fn under_way(execution: &Execution) -> Option<AttemptView> {
+    let cursor = execution.state.cursor.as_ref()?;
+    Some(AttemptView {
+        step: cursor.step.clone(),
+        attempt: i64::from(cursor.attempt),
+        status: execution.status.clone(),
+        started_at: cursor.until.unwrap_or(cursor.started_at),
+        finished_at: None,
+        duration_ms: None,
+        worker: None,
+        error: None,
+    })
+}
+
+/// The instant in a `UUIDv7`.
+fn created_at(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+}

@@ -1,0 +1,244 @@
+//! Starting executions, and waiting for their end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Json;
+use chrono::{DateTime, TimeDelta, Utc};
+use engine::definition::{Definition, MAX_DURATION_MS, MAX_PAYLOAD_BYTES};
+use engine::expression::json_size;
+use engine::machine;
+use engine::validate::check_instance;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::starts::NewExecution;
+use store::wakeups::Wakeup;
+use store::workflows::Workflow;
+use tokio::sync::broadcast::Receiver;
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::error::{ApiError, Problem};
+use crate::extract::{JsonBody, QueryOf, check_key, idempotency_key};
+use crate::router::Shared;
+use crate::state::ApiState;
+
+/// Executions of one batch.
+const MAX_BATCH: usize = 10_000;
+/// Labels of one execution, and the bytes of each name and value.
+const MAX_LABELS: usize = 32;
+const MAX_LABEL_BYTES: usize = 200;
+/// How often a waiting request looks for itself, should a notification have been missed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// An execution to start.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct StartRequest {
+    /// Anything that the workflow's `inputSchema` accepts.
+    #[schema(value_type = Object)]
+    input: Value,
+    /// The same key again gives the same execution.
+    idempotency_key: Option<String>,
+    /// Another version than the newest.
+    version: Option<i32>,
+    /// For finding it again.
+    labels: BTreeMap<String, String>,
+    /// Not before so many milliseconds from now.
+    delay_ms: Option<u64>,
+}
+
+/// Executions to start, all or none.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchRequest {
+    executions: Vec<StartRequest>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaitQuery {
+    /// Wait so many milliseconds for the end, and answer with the result.
+    wait: Option<u64>,
+}
+
+/// A started execution; with its result, if it was waited for and has ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StartView {
+    id: Uuid,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    output: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    error: Option<Value>,
+}
+
+/// Starts an execution.
+#[utoipa::path(post, path = "/api/workflows/{workflow}/execute",
+    params(("workflow" = String, Path), WaitQuery), request_body = StartRequest, responses(
+        (status = 202, body = StartView),
+        (status = 200, body = StartView, description = "with ?wait=: it has ended"),
+        (status = 404, body = Problem),
+        (status = 422, body = Problem, description = "the input is not what the workflow takes"),
+))]
+pub(crate) async fn execute(
+    State(state): Shared,
+    Path(workflow): Path<String>,
+    QueryOf(query): QueryOf<WaitQuery>,
+    headers: HeaderMap,
+    JsonBody(mut request): JsonBody<StartRequest>,
+) -> Result<(StatusCode, Json<StartView>), ApiError> {
+    let wait = query.wait.map(Duration::from_millis);
+    if wait.is_some_and(|wait| wait > state.max_wait) {
+        let most = state.max_wait.as_millis();
+        return Err(ApiError::bad_request(format!("`wait` is at most {most} ms; follow longer executions by id")));
+    }
+    if let Some(key) = idempotency_key(&headers)? {
+        request.idempotency_key = Some(key);
+    }
+    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
+    let mut new = prepare(&state, &workflow, request).await?;
+    new.watched = wait.is_some();
+    let news = wait.map(|_| state.wakeups.subscribe());
+    let started = state.starter.start(new).await?;
+    if let (Some(wait), Some(news)) = (wait, news)
+        && let Some(ended) = wait_for_end(&state, started.id, wait, news).await?
+    {
+        return Ok((StatusCode::OK, Json(ended)));
+    }
+    let status = if started.fresh {
+        "pending".to_owned()
+    } else {
+        state.store.execution(state.namespace(), started.id).await?.status
+    };
+    Ok((StatusCode::ACCEPTED, Json(StartView { id: started.id, status, output: None, error: None })))
+}
+
+/// Starts up to 10,000 executions, all or none.
+#[utoipa::path(post, path = "/api/workflows/{workflow}/execute/batch", params(("workflow" = String, Path)),
+    request_body = BatchRequest, responses(
+        (status = 202, body = Object),
+        (status = 404, body = Problem),
+        (status = 422, body = Problem),
+))]
+pub(crate) async fn execute_batch(
+    State(state): Shared,
+    Path(workflow): Path<String>,
+    JsonBody(batch): JsonBody<BatchRequest>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let count = batch.executions.len();
+    if count == 0 || count > MAX_BATCH {
+        return Err(ApiError::bad_request(format!("a batch has 1 to {MAX_BATCH} executions, not {count}")));
+    }
+    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
+    let mut new = Vec::with_capacity(count);
+    for request in batch.executions {
+        new.push(prepare(&state, &workflow, request).await?);
+    }
+    let started = state.store.start_executions(&new).await?;
+    state.wakeups.work();
+    let ids: Vec<_> = started.into_iter().map(|started| started.id).collect();
+    Ok((StatusCode::ACCEPTED, Json(json!({ "ids": ids }))))
+}
+
+/// Checks a request against the version that it is for.
+async fn prepare(
+    state: &ApiState,
+    workflow: &Workflow,
+    request: StartRequest,
+) -> Result<NewExecution, ApiError> {
+    let version = request.version.unwrap_or(workflow.latest_version);
+    let definition = state.definition(workflow.id, version).await?;
+    check_input(&definition, &request.input)?;
+    check_labels(&request.labels)?;
+    let now = Utc::now();
+    Ok(NewExecution {
+        id: Uuid::now_v7(),
+        namespace_id: state.namespace(),
+        workflow_id: workflow.id,
+        version,
+        state: machine::State::new(now, definition.deadline_ms),
+        input: request.input.to_string(),
+        labels: request.labels,
+        due_at: request.delay_ms.map(|delay| due_at(now, delay)).transpose()?,
+        idempotency_key: request.idempotency_key.as_deref().map(check_key).transpose()?,
+        watched: false,
+    })
+}
+
+fn check_input(definition: &Definition, input: &Value) -> Result<(), ApiError> {
+    let size = json_size(input);
+    if size > MAX_PAYLOAD_BYTES {
+        return Err(ApiError::too_large("an input", MAX_PAYLOAD_BYTES));
+    }
+    let Some(schema) = &definition.input_schema else { return Ok(()) };
+    let mut problems = check_instance(schema, input);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    for problem in &mut problems {
+        problem.pointer = format!("/input{}", problem.pointer);
+    }
+    let detail = format!("the input is not what workflow `{}` takes", definition.name);
+    Err(ApiError::unprocessable("INPUT_INVALID", &detail, problems))
+}
+
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let fits = |text: &String| text.len() <= MAX_LABEL_BYTES && !text.contains('\0');
+    if labels.len() <= MAX_LABELS && labels.iter().all(|(name, value)| fits(name) && fits(value)) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "an execution has up to {MAX_LABELS} labels, each name and value up to {MAX_LABEL_BYTES} bytes"
+    )))
+}
+
+fn due_at(now: DateTime<Utc>, delay_ms: u64) -> Result<DateTime<Utc>, ApiError> {
+    let within = i64::try_from(delay_ms).ok().filter(|_| delay_ms <= MAX_DURATION_MS);
+    within
+        .map(|delay| now + TimeDelta::milliseconds(delay))
+        .ok_or_else(|| ApiError::bad_request(format!("`delayMs` is at most {MAX_DURATION_MS}")))
+}
+
+/// The result, once there is one; `None` if the time is up first.
+async fn wait_for_end(
+    state: &ApiState,
+    id: Uuid,
+    wait: Duration,
+    mut news: Receiver<Wakeup>,
+) -> Result<Option<StartView>, ApiError> {
+    let until = Instant::now() + wait;
+    let mut look = Instant::now() + LOOK_EVERY;
+    loop {
+        let ended = tokio::select! {
+            news = news.recv() => match news {
+                Ok(Wakeup::Finished(ids)) => ids.contains(&id),
+                Ok(Wakeup::Signalled(_)) => false,
+                Ok(Wakeup::Missed) | Err(_) => true,
+            },
+            () = tokio::time::sleep_until(look.min(until)) => true,
+        };
+        if !ended {
+            continue;
+        }
+        let execution = state.store.execution(state.namespace(), id).await?;
+        if execution.finished_at.is_some() {
+            return Ok(Some(StartView {
+                id,
+                status: execution.status,
+                output: execution.output,
+                error: execution.failure.map(|failure| json!(failure)),
+            }));
+        }
+        if Instant::now() >= until {
+            return Ok(None);
+        }
+        look = Instant::now() + LOOK_EVERY;
+    }
+}

@@ -1,0 +1,89 @@
+//! Why an execution is not moving.
+
+use axum::extract::{Path, State};
+use axum::response::Json;
+use chrono::{DateTime, Utc};
+use engine::machine::ExecutionStatus;
+use serde::Serialize;
+use store::executions::{Execution, QueuePlace};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::error::{ApiError, Problem};
+use crate::extract::execution_id;
+use crate::router::Shared;
+
+/// The answer: `null` for an execution that has ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WhyView {
+    id: Uuid,
+    status: String,
+    reason: Option<Reason>,
+    /// The reason as a sentence.
+    message: String,
+}
+
+/// The reasons that there are.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub(crate) enum Reason {
+    /// It is due, and no worker has taken it.
+    NoWorker {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// Whether there are workers at all.
+        workers_alive: bool,
+    },
+    /// It waits for its next attempt, or for its delayed start.
+    Backoff {
+        /// Until when.
+        until: DateTime<Utc>,
+    },
+    /// An attempt is under way.
+    Running {
+        /// Who runs it.
+        worker: Uuid,
+        /// The step.
+        step: String,
+        /// Since when.
+        since: DateTime<Utc>,
+    },
+}
+
+/// Says why an execution is not moving.
+#[utoipa::path(get, path = "/api/executions/{id}/why", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = WhyView), (status = 404, body = Problem),
+))]
+pub(crate) async fn why(State(state): Shared, Path(id): Path<String>) -> Result<Json<WhyView>, ApiError> {
+    let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
+    let place = state.store.queue_place(execution.id).await?;
+    let reason = place.and_then(|place| reason(&execution, &place));
+    let message = reason.as_ref().map_or_else(|| format!("it has {}", execution.status), sentence);
+    Ok(Json(WhyView { id: execution.id, status: execution.status, reason, message }))
+}
+
+fn reason(execution: &Execution, place: &QueuePlace) -> Option<Reason> {
+    if execution.state.status.is_terminal() {
+        return None;
+    }
+    let cursor = execution.state.cursor.as_ref();
+    match (place.worker_id, cursor) {
+        (Some(worker), Some(cursor)) if execution.state.status == ExecutionStatus::Running => {
+            Some(Reason::Running { worker, step: cursor.step.clone(), since: cursor.started_at })
+        }
+        (Some(_), Some(cursor)) if cursor.until.is_some() => cursor.until.map(|until| Reason::Backoff { until }),
+        (None, _) if place.due_at > Utc::now() => Some(Reason::Backoff { until: place.due_at }),
+        _ => Some(Reason::NoWorker { since: place.due_at, workers_alive: place.workers_alive }),
+    }
+}
+
+fn sentence(reason: &Reason) -> String {
+    match reason {
+        Reason::NoWorker { workers_alive: true, .. } => {
+            "it is due, and all workers are busy: start more, or raise WORKER_CONCURRENCY".to_owned()
+        }
+        Reason::NoWorker { .. } => "no worker is alive: start `stateflow worker`".to_owned(),
+        Reason::Backoff { until } => format!("it waits until {until}"),
+        Reason::Running { worker, step, since } => format!("worker {worker} runs step `{step}` since {since}"),
+    }
+}

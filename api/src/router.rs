@@ -1,0 +1,98 @@
+//! All routes on one screen, and the server that runs them.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::Json;
+use axum::routing::get;
+use engine::definition::{MAX_DEFINITION_BYTES, MAX_PAYLOAD_BYTES};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::ApiState;
+use crate::{executions, health, plugins, request_id, workflows};
+
+/// What a call's own fields may add to its payload.
+const ENVELOPE_BYTES: usize = 64 << 10;
+/// The largest batch, in bytes.
+const MAX_BATCH_BYTES: usize = 32 << 20;
+/// How long open connections may take to end at shutdown.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "StateFlow",
+    description = "Runs workflows written as JSON. Errors are RFC 9457 problem documents.",
+))]
+struct Document;
+
+/// The whole API.
+pub fn router(state: ApiState) -> Router {
+    let definitions = OpenApiRouter::new()
+        .routes(routes!(workflows::list, workflows::create))
+        .routes(routes!(workflows::validate))
+        .routes(routes!(workflows::get, workflows::update))
+        .routes(routes!(workflows::versions_get))
+        .layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES));
+    let starts = OpenApiRouter::new()
+        .routes(routes!(executions::start::execute))
+        .layer(DefaultBodyLimit::max(MAX_PAYLOAD_BYTES + ENVELOPE_BYTES));
+    let batches = OpenApiRouter::new()
+        .routes(routes!(executions::start::execute_batch))
+        .layer(DefaultBodyLimit::max(MAX_BATCH_BYTES));
+    let executions = OpenApiRouter::new()
+        .routes(routes!(executions::read::list))
+        .routes(routes!(executions::read::get))
+        .routes(routes!(executions::read::timeline))
+        .routes(routes!(executions::logs::logs))
+        .routes(routes!(executions::why::why))
+        .routes(routes!(executions::act::cancel))
+        .routes(routes!(executions::act::retry))
+        .layer(DefaultBodyLimit::max(ENVELOPE_BYTES));
+    let plugins = OpenApiRouter::new()
+        .routes(routes!(plugins::list, plugins::upload))
+        .routes(routes!(plugins::get))
+        .routes(routes!(plugins::get_version))
+        .layer(DefaultBodyLimit::max(state.max_upload_bytes + ENVELOPE_BYTES));
+    let system = OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::prometheus))
+        .routes(routes!(health::workers))
+        .routes(routes!(workflows::schema));
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(definitions)
+        .merge(starts)
+        .merge(batches)
+        .merge(executions)
+        .merge(plugins)
+        .merge(system)
+        .split_for_parts();
+    router
+        .route("/api/openapi.json", get(async move || Json(document)))
+        .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::finish))
+        .with_state(state)
+}
+
+/// Serves until `stop`; open requests then get a few seconds to end.
+pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) -> std::io::Result<()> {
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let too_long = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = server.into_future() => served,
+        () = too_long => Ok(()),
+    }
+}
+
+/// Handlers take the state like this.
+pub(crate) type Shared = State<ApiState>;

@@ -1,0 +1,105 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::definition::Definition;
+use native::NativeSteps;
+use prometheus::{HistogramOpts, HistogramVec, Registry};
+use sandbox::Sandbox;
+use store::starts::Starter;
+use store::wakeups::Wakeups;
+use store::{DEFAULT_NAMESPACE, Store, StoreError};
+use uuid::Uuid;
+
+/// Published definitions that are kept at hand for starting.
+const KEPT_VERSIONS: u64 = 1_000;
+
+/// What the API works with.
+pub struct ApiParts {
+    /// Where everything is.
+    pub store: Store,
+    /// Starts executions.
+    pub starter: Starter,
+    /// The process's wake-ups.
+    pub wakeups: Wakeups,
+    /// The built-in step types.
+    pub native: NativeSteps,
+    /// Judges and compiles uploads.
+    pub sandbox: Sandbox,
+    /// The process's metrics.
+    pub registry: Registry,
+    /// The largest upload, in bytes.
+    pub max_upload_bytes: usize,
+    /// The longest `?wait=`.
+    pub max_wait: Duration,
+}
+
+/// The state of the router.
+#[derive(Clone)]
+pub struct ApiState(Arc<Inner>);
+
+/// What stands behind an [`ApiState`].
+pub struct Inner {
+    pub(crate) store: Store,
+    pub(crate) starter: Starter,
+    pub(crate) wakeups: Wakeups,
+    pub(crate) native: NativeSteps,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) registry: Registry,
+    pub(crate) request_seconds: HistogramVec,
+    pub(crate) max_upload_bytes: usize,
+    pub(crate) max_wait: Duration,
+    definitions: moka::future::Cache<(Uuid, i32), Arc<Definition>>,
+}
+
+impl std::ops::Deref for ApiState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl ApiState {
+    /// The state of a router. Fails if the registry has the API's metrics already.
+    pub fn new(parts: ApiParts) -> Result<Self, prometheus::Error> {
+        let request_seconds = HistogramVec::new(
+            HistogramOpts::new("stateflow_http_request_duration_seconds", "wall clock of API requests")
+                .buckets(prometheus::exponential_buckets(0.0005, 4.0, 9)?),
+            &["method", "route", "status"],
+        )?;
+        parts.registry.register(Box::new(request_seconds.clone()))?;
+        Ok(Self(Arc::new(Inner {
+            store: parts.store,
+            starter: parts.starter,
+            wakeups: parts.wakeups,
+            native: parts.native,
+            sandbox: parts.sandbox,
+            registry: parts.registry,
+            request_seconds,
+            max_upload_bytes: parts.max_upload_bytes,
+            max_wait: parts.max_wait,
+            definitions: moka::future::Cache::new(KEPT_VERSIONS),
+        })))
+    }
+
+    /// The namespace of a request: there is one so far.
+    pub(crate) fn namespace(&self) -> i32 {
+        DEFAULT_NAMESPACE
+    }
+
+    /// A published definition; versions never change, so it is read once.
+    pub(crate) async fn definition(&self, workflow_id: Uuid, version: i32) -> Result<Arc<Definition>, StoreError> {
+        let key = (workflow_id, version);
+        if let Some(known) = self.definitions.get(&key).await {
+            return Ok(known);
+        }
+        let stored = self.store.version(workflow_id, version).await?;
+        let definition = serde_json::from_value(stored.definition)
+            .map_err(|source| StoreError::Corrupt { what: "definition", source })?;
+        let definition = Arc::new(definition);
+        self.definitions.insert(key, Arc::clone(&definition)).await;
+        Ok(definition)
+    }
+}

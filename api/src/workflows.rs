@@ -1,0 +1,197 @@
+//! `/api/workflows`: publishing and reading definitions.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use chrono::{DateTime, Utc};
+use engine::diagnostic::Diagnostic;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::workflows::{NewVersion, Version, Workflow};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::error::{ApiError, Problem};
+use crate::extract::{QueryOf, RawBody, page_size};
+use crate::publish::{self, Publishable};
+use crate::router::Shared;
+
+/// One published version of a workflow.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionView {
+    id: Uuid,
+    name: String,
+    version: i32,
+    digest: String,
+    created_at: DateTime<Utc>,
+    #[schema(value_type = Object)]
+    definition: Value,
+    /// The plugin digests that the version is locked to.
+    #[schema(value_type = Object)]
+    plugin_lock: Value,
+}
+
+impl From<Version> for VersionView {
+    fn from(version: Version) -> Self {
+        Self {
+            id: version.workflow_id,
+            name: version.name,
+            version: version.version,
+            digest: version.digest,
+            created_at: version.created_at,
+            definition: version.definition,
+            plugin_lock: serde_json::json!(version.plugin_lock),
+        }
+    }
+}
+
+/// A workflow in a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkflowView {
+    id: Uuid,
+    name: String,
+    latest_version: i32,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Workflow> for WorkflowView {
+    fn from(it: Workflow) -> Self {
+        Self {
+            id: it.id,
+            name: it.name,
+            latest_version: it.latest_version,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// A page of workflows.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkflowPage {
+    items: Vec<WorkflowView>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    /// 1 to 500; 50 if not given.
+    limit: Option<i64>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists workflows by name.
+#[utoipa::path(get, path = "/api/workflows", params(PageQuery), responses((status = 200, body = WorkflowPage)))]
+pub(crate) async fn list(
+    State(state): Shared,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<WorkflowPage>, ApiError> {
+    let limit = page_size(query.limit)?;
+    let after = query.cursor.unwrap_or_default();
+    let found = state.store.workflows(state.namespace(), &after, limit + 1).await?;
+    let more = found.len() as i64 > limit;
+    let items: Vec<WorkflowView> = found.into_iter().take(limit as usize).map(Into::into).collect();
+    let next_cursor = items.last().filter(|_| more).map(|it| it.name.clone());
+    Ok(Json(WorkflowPage { items, next_cursor }))
+}
+
+/// Publishes a workflow's first version.
+#[utoipa::path(post, path = "/api/workflows", request_body = Object, responses(
+    (status = 201, body = VersionView),
+    (status = 409, body = Problem, description = "the name is taken"),
+    (status = 422, body = Problem, description = "the definition is not valid"),
+))]
+pub(crate) async fn create(
+    State(state): Shared,
+    RawBody(body): RawBody,
+) -> Result<(StatusCode, Json<VersionView>), ApiError> {
+    let new = new_version(state.namespace(), publish::require(&state, &body).await?);
+    let version = state.store.create_workflow(&new).await?;
+    Ok((StatusCode::CREATED, Json(version.into())))
+}
+
+/// What is wrong with a definition.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    valid: bool,
+    #[schema(value_type = Vec<Object>)]
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks a definition; stores nothing.
+#[utoipa::path(post, path = "/api/workflows/validate", request_body = Object,
+    responses((status = 200, body = Verdict)))]
+pub(crate) async fn validate(
+    State(state): Shared,
+    RawBody(body): RawBody,
+) -> Result<Json<Verdict>, ApiError> {
+    let diagnostics = publish::check(&state, &body).await?.err().unwrap_or_default();
+    Ok(Json(Verdict { valid: diagnostics.is_empty(), diagnostics }))
+}
+
+/// The newest version of a workflow, by id or name.
+#[utoipa::path(get, path = "/api/workflows/{workflow}", params(("workflow" = String, Path)), responses(
+    (status = 200, body = VersionView), (status = 404, body = Problem),
+))]
+pub(crate) async fn get(
+    State(state): Shared,
+    Path(workflow): Path<String>,
+) -> Result<Json<VersionView>, ApiError> {
+    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
+    Ok(Json(state.store.version(workflow.id, workflow.latest_version).await?.into()))
+}
+
+/// Publishes a new version. The same definition again is the version that is there.
+#[utoipa::path(put, path = "/api/workflows/{workflow}", params(("workflow" = String, Path)),
+    request_body = Object, responses(
+        (status = 200, body = VersionView),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "the definition names another workflow"),
+        (status = 422, body = Problem, description = "the definition is not valid"),
+))]
+pub(crate) async fn update(
+    State(state): Shared,
+    Path(workflow): Path<String>,
+    RawBody(body): RawBody,
+) -> Result<Json<VersionView>, ApiError> {
+    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
+    let new = new_version(state.namespace(), publish::require(&state, &body).await?);
+    if new.name != workflow.name {
+        let detail = format!("this is workflow `{}`; the definition's name is `{}`", workflow.name, new.name);
+        return Err(ApiError::conflict("NAME_MISMATCH", detail));
+    }
+    Ok(Json(state.store.publish_version(workflow.id, &new).await?.into()))
+}
+
+/// One version of a workflow.
+#[utoipa::path(get, path = "/api/workflows/{workflow}/versions/{version}",
+    params(("workflow" = String, Path), ("version" = i32, Path)),
+    responses((status = 200, body = VersionView), (status = 404, body = Problem)))]
+pub(crate) async fn versions_get(
+    State(state): Shared,
+    Path((workflow, version)): Path<(String, i32)>,
+) -> Result<Json<VersionView>, ApiError> {
+    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
+    Ok(Json(state.store.version(workflow.id, version).await?.into()))
+}
+
+/// The JSON Schema of a definition, for editors.
+#[utoipa::path(get, path = "/api/schema/workflow.json", responses((status = 200, body = Object)))]
+pub(crate) async fn schema() -> Json<Value> {
+    Json(engine::definition::json_schema())
+}
+
+fn new_version(namespace_id: i32, publishable: Publishable) -> NewVersion {
+    NewVersion {
+        namespace_id,
+        name: publishable.definition.name,
+        definition: publishable.value,
+        plugin_lock: publishable.lock,
+    }
+}

@@ -1,0 +1,265 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs multi-step workflows that are written as JSON.
+#[derive(Debug, Parser)]
+#[command(name = "stateflow", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// The server that client commands talk to.
+    #[arg(long, global = true, env = "STATEFLOW_URL", default_value = "http://127.0.0.1:4000")]
+    pub(crate) url: String,
+    /// The token that client commands show.
+    #[arg(long, global = true, env = "STATEFLOW_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: a private Postgres, the API and a worker.
+    Dev(DevOptions),
+    /// Run the API, and a worker unless told otherwise.
+    Serve(ServeOptions),
+    /// Run a worker.
+    Worker(ProcessOptions),
+    /// Bring the database's schema to this build's version.
+    Migrate(MigrateOptions),
+    /// Look for what is wrong with this machine, the database and the server.
+    Doctor(DatabaseOptions),
+    /// Check workflow definitions (.json) and plugins (.wasm), offline.
+    Validate(ValidateOptions),
+    /// List workflows; or publish them: `workflows push FILE…`; or show one: `workflows show NAME`.
+    Workflows(WorkflowsOptions),
+    /// Start an execution.
+    Run(RunOptions),
+    /// List executions, newest first.
+    List(ListOptions),
+    /// Show an execution with its timeline.
+    Status(StatusOptions),
+    /// Cancel an execution.
+    Cancel(CancelOptions),
+    /// Run a failed or cancelled execution again, from the start.
+    Retry(ExecutionOptions),
+    /// Print an execution's log.
+    Logs(LogsOptions),
+    /// Say why an execution is not moving.
+    Why(ExecutionOptions),
+    /// Ask the server how it is.
+    Health,
+    /// Upload and look at plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseOptions {
+    /// postgres://user:password@host:port/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// The schema that the tables live in.
+    #[arg(long, env = "STATEFLOW_SCHEMA", default_value = "stateflow")]
+    pub(crate) schema: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProcessOptions {
+    #[command(flatten)]
+    pub(crate) database: DatabaseOptions,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SettingsOptions {
+    /// Executions that a worker drives at once [default: 10 per core].
+    #[arg(long, env = "WORKER_CONCURRENCY")]
+    pub(crate) concurrency: Option<u32>,
+    /// Milliseconds that a worker's leases hold without a heartbeat.
+    #[arg(long, env = "STATEFLOW_LEASE_MS", default_value_t = 15_000)]
+    pub(crate) lease_ms: u64,
+    /// Milliseconds that attempts may go on after the process was told to stop.
+    #[arg(long, env = "STATEFLOW_DRAIN_MS", default_value_t = 30_000)]
+    pub(crate) drain_ms: u64,
+    /// Where compiled plugins and the key that authenticates them are kept.
+    #[arg(long, env = "STATEFLOW_DATA_DIR", default_value = ".stateflow")]
+    pub(crate) data_dir: PathBuf,
+    /// Connections to the database.
+    #[arg(long, env = "STATEFLOW_DATABASE_CONNECTIONS", default_value_t = 10)]
+    pub(crate) connections: u32,
+    /// The largest plugin upload, in bytes.
+    #[arg(long, env = "STATEFLOW_MAX_UPLOAD_BYTES", default_value_t = 8 << 20)]
+    pub(crate) max_upload_bytes: usize,
+    /// `text` or `json`.
+    #[arg(long, env = "STATEFLOW_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub(crate) log_format: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    #[command(flatten)]
+    pub(crate) process: ProcessOptions,
+    /// The address that the API listens on.
+    #[arg(long, env = "STATEFLOW_LISTEN", default_value = "127.0.0.1:4000")]
+    pub(crate) listen: String,
+    /// Serve the API only.
+    #[arg(long)]
+    pub(crate) no_worker: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevOptions {
+    /// The port of the API; 0 takes a free one.
+    #[arg(long, env = "STATEFLOW_PORT", default_value_t = 4000)]
+    pub(crate) port: u16,
+    /// Keep nothing: the data goes when the process ends.
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateOptions {
+    #[command(flatten)]
+    pub(crate) database: DatabaseOptions,
+    /// Take migrations back, down to this version; 0 takes everything back. Data is lost.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) down_to: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateOptions {
+    /// Definitions (.json) and plugins (.wasm).
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkflowsOptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<WorkflowsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkflowsCommand {
+    /// Publish definitions: a new workflow, or a new version of one that exists.
+    Push(ValidateOptions),
+    /// Show the newest version of a workflow.
+    Show {
+        /// Id or name.
+        workflow: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Id or name.
+    pub(crate) workflow: String,
+    /// The input: JSON, @FILE, or - for standard input.
+    #[arg(long, short)]
+    pub(crate) input: Option<String>,
+    /// Wait for the end and print the result; fails if the execution does.
+    #[arg(long, short)]
+    pub(crate) wait: bool,
+    /// The same key again gives the same execution.
+    #[arg(long)]
+    pub(crate) idempotency_key: Option<String>,
+    /// Another version than the newest.
+    #[arg(long)]
+    pub(crate) workflow_version: Option<i32>,
+    /// name=value, for finding it again.
+    #[arg(long)]
+    pub(crate) label: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListOptions {
+    /// Id or name of the workflow.
+    #[arg(long)]
+    pub(crate) workflow: Option<String>,
+    /// pending, running, waiting, succeeded, failed or cancelled.
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// name:value
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// An error code.
+    #[arg(long)]
+    pub(crate) error: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusOptions {
+    /// The execution's id.
+    pub(crate) id: String,
+    /// Follow it to its end.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelOptions {
+    /// The execution's id.
+    pub(crate) id: String,
+    /// Why.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecutionOptions {
+    /// The execution's id.
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsOptions {
+    /// The execution's id.
+    pub(crate) id: String,
+    /// Follow it to its end.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Upload a plugin.
+    Push(PushOptions),
+    /// List plugins.
+    List,
+    /// Show what a plugin is: a file, or NAME or NAME@VERSION on the server.
+    Inspect(InspectOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PushOptions {
+    /// The .wasm file.
+    pub(crate) file: PathBuf,
+    /// team/name, for a module that carries no manifest.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A semantic version, for a module that carries no manifest.
+    #[arg(long, id = "plugin_version", value_name = "VERSION", long = "version")]
+    pub(crate) version: Option<String>,
+    /// A JSON file with `name` and `version`.
+    #[arg(long, conflicts_with_all = ["name", "plugin_version"])]
+    pub(crate) manifest: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectOptions {
+    /// A file, NAME or NAME@VERSION.
+    pub(crate) plugin: String,
+}

@@ -1,0 +1,107 @@
+//! Talks to a server: JSON over HTTP, problems turned into errors that a person can read.
+
+use anyhow::{Context, anyhow, bail};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+
+/// A server, as client commands see it.
+pub(crate) struct Client {
+    base: String,
+    http: reqwest::Client,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client for the server at `base`.
+    pub(crate) fn new(base: &str, token: Option<&str>) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().build().context("cannot set up the HTTP client")?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), http, token: token.map(str::to_owned) })
+    }
+
+    /// GET, as JSON.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        read(self.send(self.request(Method::GET, path)).await?).await
+    }
+
+    /// POST of JSON, as JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        read(self.send(self.request(Method::POST, path).json(body)).await?).await
+    }
+
+    /// A request whose answer is wanted whatever its status.
+    pub(crate) async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let request = self.request(method, path).header("content-type", kind).body(body);
+        let response = self.send(request).await?;
+        let status = response.status();
+        Ok((status, response.json().await.context("the server's answer is not JSON")?))
+    }
+
+    /// GET of a stream.
+    pub(crate) async fn stream(&self, path: &str) -> anyhow::Result<Response> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        read(response).await?;
+        bail!("the server refused to stream {path}")
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        request.send().await.map_err(|error| {
+            if error.is_connect() {
+                return anyhow!("no server at {}: start one with `stateflow dev`, or set STATEFLOW_URL", self.base);
+            }
+            anyhow::Error::from(error)
+        })
+    }
+}
+
+async fn read(response: Response) -> anyhow::Result<Value> {
+    let status = response.status();
+    let body: Value = response.json().await.context("the server's answer is not JSON")?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    bail!("{}", problem(status, &body))
+}
+
+/// A problem document as text: what is wrong, then each fault on its own line.
+pub(crate) fn problem(status: StatusCode, body: &Value) -> String {
+    let field = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let mut text = format!("{} ({status})", field("detail"));
+    if !field("code").is_empty() {
+        text = format!("{text} [{}]", field("code"));
+    }
+    for fault in body.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        text.push_str("\n  ");
+        text.push_str(&diagnostic(fault));
+    }
+    text
+}
+
+/// A diagnostic on one line, with its help on the next.
+pub(crate) fn diagnostic(fault: &Value) -> String {
+    let field = |name: &str| fault.get(name).and_then(Value::as_str).unwrap_or_default();
+    let number = |name: &str| fault.get(name).and_then(Value::as_u64);
+    let place = match (number("line"), number("column")) {
+        (Some(line), Some(column)) => format!("{line}:{column} "),
+        _ => String::new(),
+    };
+    let pointer = if field("pointer").is_empty() { "(document)" } else { field("pointer") };
+    let help = if field("help").is_empty() { String::new() } else { format!("\n      help: {}", field("help")) };
+    format!("{place}{pointer} {}: {}{help}", field("code"), field("message"))
+}

@@ -1,0 +1,8 @@
+//! One file per group of commands.
+
+pub(crate) mod doctor;
+pub(crate) mod executions;
+pub(crate) mod plugins;
+pub(crate) mod server;
+pub(crate) mod validate;
+pub(crate) mod workflows;

@@ -1,0 +1,71 @@
+//! `doctor` and `health`: what works and what does not.
+
+use std::process::ExitCode;
+
+use store::{Store, StoreSettings};
+
+use crate::arguments::DatabaseOptions;
+use crate::client::Client;
+use crate::{configuration, output};
+
+/// Asks the server how it is; fails if it is not well.
+pub(crate) async fn health(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let health = client.get("/api/health").await?;
+    let status = health["status"].as_str().unwrap_or_default();
+    if as_json {
+        output::json(&health)?;
+    } else {
+        output::line(format!(
+            "{status}: version {}, database {}, {} worker(s), {} execution(s) due",
+            health["version"].as_str().unwrap_or_default(),
+            health["database"].as_str().unwrap_or_default(),
+            health["workers"],
+            health["queueDepth"],
+        ))?;
+    }
+    Ok(if status == "healthy" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Checks, one per line; fails if one does.
+pub(crate) async fn doctor(options: DatabaseOptions, client: &Client) -> anyhow::Result<ExitCode> {
+    let mut well = true;
+    well &= say("Postgres server programs", postgres_programs());
+    if options.database_url.is_some() {
+        let settings = configuration::store(&options, 4)?;
+        well &= say("database", database(settings).await);
+    } else {
+        output::line("-    database: DATABASE_URL is not set, not looked at")?;
+    }
+    well &= say("server", client.get("/api/health").await.map(|it| it["status"].to_string()));
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn say(what: &str, outcome: anyhow::Result<String>) -> bool {
+    let (mark, text, well) = match outcome {
+        Ok(text) => ("ok  ", text, true),
+        Err(error) => ("FAIL", format!("{error:#}"), false),
+    };
+    // A broken pipe here only shortens the list.
+    drop(output::line(format!("{mark} {what}: {text}")));
+    well
+}
+
+fn postgres_programs() -> anyhow::Result<String> {
+    postgres::find_installed().map(|found| found.display().to_string())
+}
+
+async fn database(settings: StoreSettings) -> anyhow::Result<String> {
+    let schema = settings.schema.to_string();
+    let store = Store::open(settings).await?;
+    let took = store.ping().await?;
+    let version = store.schema_version().await?;
+    let newest = Store::latest_schema_version();
+    store.close().await;
+    match version {
+        Some(version) if version >= newest => {
+            Ok(format!("answers in {took:.1?}; schema {schema} is at version {version}"))
+        }
+        Some(version) => anyhow::bail!("schema {schema} is at version {version}, this build wants {newest}: run `stateflow migrate`"),
+        None => anyhow::bail!("schema {schema} is empty: run `stateflow migrate`"),
+    }
+}

@@ -1,0 +1,243 @@
+//! Commands about executions: `run`, `list`, `status`, `cancel`, `retry`, `logs`, `why`.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::StreamExt;
+use serde_json::{Map, Value, json};
+
+use crate::arguments::{CancelOptions, ExecutionOptions, ListOptions, LogsOptions, RunOptions, StatusOptions};
+use crate::client::Client;
+use crate::output::{self, Usage};
+
+/// How long one request of `--wait` waits before it asks again.
+const WAIT_MS: u64 = 30_000;
+/// How often a follower looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Starts an execution.
+pub(crate) async fn run(options: RunOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut labels = Map::new();
+    for label in &options.label {
+        let (name, value) =
+            label.split_once('=').ok_or_else(|| Usage(format!("`--label {label}`: write name=value")))?;
+        labels.insert(name.to_owned(), Value::from(value));
+    }
+    let request = json!({
+        "input": read_input(options.input.as_deref())?,
+        "idempotencyKey": options.idempotency_key,
+        "version": options.workflow_version,
+        "labels": labels,
+    });
+    let wait = if options.wait { format!("?wait={WAIT_MS}") } else { String::new() };
+    let path = format!("/api/workflows/{}/execute{wait}", options.workflow);
+    let mut answer = client.post(&path, &request).await?;
+    let id = answer["id"].as_str().unwrap_or_default().to_owned();
+    if options.wait && !ended(&answer) {
+        output::note(&format!("waiting for {id}"));
+        answer = follow(client, &id).await?;
+    }
+    if as_json || options.wait {
+        output::json(&answer)?;
+    } else {
+        output::line(&id)?;
+    }
+    let well = !options.wait || answer["status"] == "succeeded";
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read_input(given: Option<&str>) -> anyhow::Result<Value> {
+    let text = match given {
+        None => return Ok(json!({})),
+        Some("-") => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+            text
+        }
+        Some(file) if file.starts_with('@') => {
+            std::fs::read_to_string(&file[1..]).with_context(|| format!("cannot read {}", &file[1..]))?
+        }
+        Some(text) => text.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|error| Usage(format!("the input is not JSON: {error}")).into())
+}
+
+fn ended(execution: &Value) -> bool {
+    matches!(execution["status"].as_str(), Some("succeeded" | "failed" | "cancelled"))
+}
+
+async fn follow(client: &Client, id: &str) -> anyhow::Result<Value> {
+    loop {
+        let execution = client.get(&format!("/api/executions/{id}")).await?;
+        if ended(&execution) {
+            return Ok(execution);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Lists executions.
+pub(crate) async fn list(options: ListOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut query = format!("limit={}", options.limit);
+    for (field, value) in [
+        ("workflow", options.workflow),
+        ("status", options.status),
+        ("label", options.label),
+        ("error", options.error),
+    ] {
+        if let Some(value) = value {
+            query = format!("{query}&{field}={value}");
+        }
+    }
+    let page = client.get(&format!("/api/executions?{query}")).await?;
+    if as_json {
+        output::json(&page["items"])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let items = page["items"].as_array().cloned().unwrap_or_default();
+    let rows = items
+        .iter()
+        .map(|it| {
+            ["id", "workflow", "version", "status", "errorCode", "createdAt"].map(|field| text(&it[field])).to_vec()
+        })
+        .collect();
+    output::table(&["ID", "WORKFLOW", "VERSION", "STATUS", "ERROR", "CREATED"], rows, "no executions")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows an execution with its timeline.
+pub(crate) async fn status(options: StatusOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/executions/{}", options.id);
+    let execution = if options.follow { follow(client, &options.id).await? } else { client.get(&path).await? };
+    let timeline = client.get(&format!("{path}/timeline")).await?;
+    if as_json {
+        output::json(&json!({ "execution": execution, "timeline": timeline }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(format!(
+        "{}  {} version {}  {}",
+        options.id,
+        text(&execution["workflow"]),
+        execution["version"],
+        text(&execution["status"])
+    ))?;
+    let items = timeline["items"].as_array().cloned().unwrap_or_default();
+    let rows = items.iter().map(timeline_row).collect();
+    output::table(&["STEP", "ATTEMPT", "STATUS", "STARTED", "MS", "ERROR"], rows, "nothing has run yet")?;
+    for (name, field) in [("output", "output"), ("error", "error")] {
+        if !execution[field].is_null() {
+            output::line(format!("{name}: {}", execution[field]))?;
+        }
+    }
+    for late in timeline["late"].as_array().into_iter().flatten() {
+        output::line(format!("late, not applied: step {} attempt {} {}", late["step"], late["attempt"], late["status"]))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn timeline_row(item: &Value) -> Vec<String> {
+    let error = &item["error"];
+    let said = if error.is_null() { String::new() } else { format!("{}: {}", text(&error["code"]), text(&error["message"])) };
+    vec![
+        text(&item["step"]),
+        text(&item["attempt"]),
+        text(&item["status"]),
+        text(&item["startedAt"]),
+        text(&item["durationMs"]),
+        said,
+    ]
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Cancels an execution.
+pub(crate) async fn cancel(options: CancelOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let body = json!({ "reason": options.reason });
+    let answer = client.post(&format!("/api/executions/{}/cancel", options.id), &body).await?;
+    acknowledge(&answer, "asked to cancel", as_json)
+}
+
+/// Runs an execution again.
+pub(crate) async fn retry(options: ExecutionOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = client.post(&format!("/api/executions/{}/retry", options.id), &json!({})).await?;
+    acknowledge(&answer, "asked to run again", as_json)
+}
+
+fn acknowledge(answer: &Value, what: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        output::json(answer)?;
+    } else {
+        output::line(format!("{} {what}", text(&answer["id"])))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints an execution's log.
+pub(crate) async fn logs(options: LogsOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/executions/{}/logs", options.id);
+    if options.follow {
+        return stream_logs(client, &path, as_json).await;
+    }
+    let mut cursor = String::new();
+    loop {
+        let page = client.get(&format!("{path}{cursor}")).await?;
+        for line in page["items"].as_array().into_iter().flatten() {
+            log_line(line, as_json)?;
+        }
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("?cursor={next}"),
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+async fn stream_logs(client: &Client, path: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut stream = client.stream(&format!("{path}?follow=true")).await?.bytes_stream();
+    let mut pending = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        pending.extend_from_slice(&chunk.context("the stream broke")?);
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            if let Some(data) = line.strip_prefix(b"data: ") {
+                log_line(&serde_json::from_slice(data).context("the stream is not readable")?, as_json)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log_line(line: &Value, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        return output::line(line);
+    }
+    let fields = if line["fields"].is_null() { String::new() } else { format!(" {}", line["fields"]) };
+    output::line(format!(
+        "{} {:5} {}#{} {}{fields}",
+        text(&line["loggedAt"]),
+        text(&line["level"]),
+        text(&line["step"]),
+        line["attempt"],
+        text(&line["message"])
+    ))
+}
+
+/// Says why an execution is not moving.
+pub(crate) async fn why(options: ExecutionOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = client.get(&format!("/api/executions/{}/why", options.id)).await?;
+    if as_json {
+        output::json(&answer)?;
+    } else {
+        let reason = text(&answer["reason"]["type"]);
+        let reason = if reason.is_empty() { String::new() } else { format!("{reason}: ") };
+        output::line(format!("{}: {reason}{}", text(&answer["status"]), text(&answer["message"])))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,88 @@
+//! Commands that run a process: `dev`, `serve`, `worker`, `migrate`.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use postgres::{Server, ServerOptions};
+use store::{Store, StoreSettings};
+use tokio::net::TcpListener;
+
+use crate::arguments::{DevOptions, MigrateOptions, ProcessOptions, ServeOptions};
+use crate::compose::{self, Roles};
+use crate::configuration;
+use crate::output;
+
+/// Everything on this machine, nothing else needed.
+pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
+    configuration::check(&options.settings)?;
+    compose::start_logging(&options.settings);
+    let stop = compose::stop_on_signal()?;
+    let scratch = options.ephemeral.then(tempfile::tempdir).transpose()?;
+    if let Some(scratch) = &scratch {
+        options.settings.data_dir = scratch.path().to_owned();
+    }
+    let address = format!("127.0.0.1:{}", options.port);
+    let listener = TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another port with --port"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let root = options.settings.data_dir.clone();
+    let server = Server::start(ServerOptions { durable: true, ..ServerOptions::new(root) })
+        .await
+        .context("cannot start the private Postgres")?;
+    let store = StoreSettings {
+        max_connections: options.settings.connections,
+        ..StoreSettings::new(server.url(), store::Schema::default())
+    };
+    let served = async {
+        Store::migrate(&store).await?;
+        output::note(&format!("StateFlow is at {url} (API: {url}/api/openapi.json)"));
+        output::note(&format!("data is in {}; Ctrl-C stops everything", options.settings.data_dir.display()));
+        let roles = Roles { api: Some(listener), worker: true };
+        compose::run(store, &options.settings, roles, stop).await
+    }
+    .await;
+    server.stop().await.context("cannot stop the private Postgres")?;
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+/// The API, with or without a worker.
+pub(crate) async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
+    let listener = TcpListener::bind(&options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let address = listener.local_addr()?;
+    let roles = Roles { api: Some(listener), worker: !options.no_worker };
+    process(&options.process, roles, &format!("serving http://{address}")).await
+}
+
+/// A worker alone.
+pub(crate) async fn worker(options: ProcessOptions) -> anyhow::Result<ExitCode> {
+    process(&options, Roles { api: None, worker: true }, "working").await
+}
+
+async fn process(options: &ProcessOptions, roles: Roles, ready: &str) -> anyhow::Result<ExitCode> {
+    configuration::check(&options.settings)?;
+    let store = configuration::store(&options.database, options.settings.connections)?;
+    compose::start_logging(&options.settings);
+    let stop = compose::stop_on_signal()?;
+    tracing::info!("{ready}");
+    compose::run(store, &options.settings, roles, stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The schema, up or down.
+pub(crate) async fn migrate(options: MigrateOptions) -> anyhow::Result<ExitCode> {
+    let store = configuration::store(&options.database, 4)?;
+    match options.down_to {
+        Some(version) => {
+            Store::revert(&store, version).await?;
+            output::note(&format!("schema {} is at version {version}", store.schema));
+        }
+        None => {
+            Store::migrate(&store).await?;
+            output::note(&format!("schema {} is at version {}", store.schema, Store::latest_schema_version()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,77 @@
+//! `workflows`: listing, publishing, showing.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::arguments::{WorkflowsCommand, WorkflowsOptions};
+use crate::client::{Client, problem};
+use crate::output;
+
+/// Lists, publishes or shows workflows.
+pub(crate) async fn workflows(
+    options: WorkflowsOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    match options.command {
+        None => list(client, as_json).await?,
+        Some(WorkflowsCommand::Show { workflow }) => {
+            output::json(&client.get(&format!("/api/workflows/{workflow}")).await?)?;
+        }
+        Some(WorkflowsCommand::Push(files)) => {
+            for file in files.files {
+                let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let published = push(client, text).await.with_context(|| file.display().to_string())?;
+                if as_json {
+                    output::json(&published)?;
+                } else {
+                    let digest = published["digest"].as_str().unwrap_or_default();
+                    let (name, version) = (published["name"].as_str().unwrap_or_default(), &published["version"]);
+                    output::line(format!("{name} version {version} {digest}"))?;
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(client: &Client, as_json: bool) -> anyhow::Result<()> {
+    let mut items = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = client.get(&format!("/api/workflows?limit=500{cursor}")).await?;
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    if as_json {
+        return output::json(&Value::Array(items));
+    }
+    let text = |item: &Value, field: &str| item[field].as_str().map_or_else(|| item[field].to_string(), str::to_owned);
+    let rows = items
+        .iter()
+        .map(|it| vec![text(it, "name"), text(it, "latestVersion"), text(it, "updatedAt"), text(it, "id")])
+        .collect();
+    output::table(&["NAME", "VERSION", "UPDATED", "ID"], rows, "no workflows; publish one: stateflow workflows push FILE")
+}
+
+/// Creates the workflow, or publishes a new version if there is one of its name.
+async fn push(client: &Client, text: String) -> anyhow::Result<Value> {
+    let name = serde_json::from_str::<Value>(&text).ok().and_then(|it| Some(it.get("name")?.as_str()?.to_owned()));
+    let body = text.into_bytes();
+    let (mut status, mut answer) =
+        client.exchange(Method::POST, "/api/workflows", "application/json", body.clone()).await?;
+    if let (StatusCode::CONFLICT, Some(name)) = (status, name) {
+        let path = format!("/api/workflows/{name}");
+        (status, answer) = client.exchange(Method::PUT, &path, "application/json", body).await?;
+    }
+    if !status.is_success() {
+        bail!("{}", problem(status, &answer));
+    }
+    Ok(answer)
+}

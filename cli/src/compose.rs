@@ -1,0 +1,128 @@
+//! Wires a process together: which parts there are, who is told to stop, and in which order they end.
+
+use anyhow::Context;
+use api::{ApiParts, ApiState};
+use native::{HttpSettings, NativeSteps};
+use prometheus::Registry;
+use sandbox::Sandbox;
+use store::starts::Starter;
+use store::wakeups::Wakeups;
+use store::{Store, StoreSettings};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use worker::{Worker, WorkerMetrics, WorkerParts};
+
+use crate::arguments::SettingsOptions;
+use crate::configuration;
+
+/// The longest `?wait=`.
+const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Which roles a process plays.
+pub(crate) struct Roles {
+    /// The API, on this listener.
+    pub(crate) api: Option<TcpListener>,
+    /// A worker.
+    pub(crate) worker: bool,
+}
+
+/// Plays the roles until `stop`, then ends them: first what takes new work, then what finishes old work.
+pub(crate) async fn run(
+    store_settings: StoreSettings,
+    options: &SettingsOptions,
+    roles: Roles,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let sandbox = Sandbox::new(configuration::sandbox(options)?).context("cannot set up the plugin sandbox")?;
+    let native = NativeSteps::new(HttpSettings::default()).context("cannot set up the built-in steps")?;
+    let store = Store::open(store_settings).await.context("cannot reach the database")?;
+    let (wakeups, registry) = (Wakeups::default(), Registry::new());
+    let relaying = CancellationToken::new();
+    let relay = tokio::spawn(wakeups.clone().relay(store.clone(), relaying.clone()));
+
+    let mut parts = JoinSet::new();
+    let mut starting: Option<JoinHandle<()>> = None;
+    if let Some(listener) = roles.api {
+        let (starter, writer) = Starter::open(store.clone(), wakeups.clone());
+        starting = Some(writer);
+        let state = ApiState::new(ApiParts {
+            store: store.clone(),
+            starter,
+            wakeups: wakeups.clone(),
+            native: native.clone(),
+            sandbox: sandbox.clone(),
+            registry: registry.clone(),
+            max_upload_bytes: options.max_upload_bytes,
+            max_wait: MAX_WAIT,
+        })?;
+        let stop = stop.clone();
+        parts.spawn(async move { api::serve(listener, state, stop).await.context("the API failed") });
+    }
+    if roles.worker {
+        let metrics = WorkerMetrics::register(&registry)?;
+        let parts_of_worker = WorkerParts { store: store.clone(), wakeups, native, sandbox, metrics };
+        let worker = Worker::new(configuration::worker(options), parts_of_worker);
+        let stop = stop.clone();
+        parts.spawn(async move { worker.run(stop).await.context("the worker failed") });
+    }
+    let outcome = end_together(&mut parts, &stop).await;
+    relaying.cancel();
+    relay.await.context("the relay of wake-ups panicked")?;
+    if let Some(writer) = starting {
+        writer.await.context("the starter panicked")?;
+    }
+    store.close().await;
+    outcome
+}
+
+/// Waits for all parts; the first that fails stops the others.
+async fn end_together(parts: &mut JoinSet<anyhow::Result<()>>, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let ended = ended.context("a part of the process panicked").and_then(|ended| ended);
+        if let Err(error) = ended
+            && outcome.is_ok()
+        {
+            outcome = Err(error);
+        }
+        stop.cancel();
+    }
+    outcome
+}
+
+/// Cancelled at the first SIGINT or SIGTERM; a second one ends the process at once.
+pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if told.is_cancelled() {
+                tracing::warn!("told to stop again: ending without waiting");
+                std::process::exit(1);
+            }
+            tracing::info!("stopping");
+            told.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// Structured logs to standard error, filtered by `RUST_LOG`.
+pub(crate) fn start_logging(options: &SettingsOptions) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if options.log_format == "json" {
+        logs.json().init();
+    } else {
+        logs.init();
+    }
+}

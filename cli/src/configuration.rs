@@ -1,0 +1,100 @@
+//! From the command line and the environment to the settings of each concern. Read once, checked as a whole.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use sandbox::SandboxConfig;
+use store::StoreSettings;
+use worker::WorkerSettings;
+
+use crate::arguments::{DatabaseOptions, SettingsOptions};
+use crate::output::Usage;
+
+/// The shortest lease: below it, a busy machine would lose its work.
+const MIN_LEASE_MS: u64 = 1_000;
+
+/// The store's settings.
+pub(crate) fn store(options: &DatabaseOptions, connections: u32) -> anyhow::Result<StoreSettings> {
+    let Some(url) = &options.database_url else {
+        bail!(Usage(
+            "no database: set DATABASE_URL or --database-url, or use `stateflow dev`, which brings its own".into()
+        ));
+    };
+    let schema = options.schema.parse().map_err(|error: store::StoreError| Usage(error.to_string()))?;
+    Ok(StoreSettings { max_connections: connections, ..StoreSettings::new(url, schema) })
+}
+
+/// All faults of the settings at once.
+pub(crate) fn check(options: &SettingsOptions) -> anyhow::Result<()> {
+    let mut faults = Vec::new();
+    if options.lease_ms < MIN_LEASE_MS {
+        faults.push(format!("--lease-ms is at least {MIN_LEASE_MS}"));
+    }
+    if options.concurrency == Some(0) {
+        faults.push("--concurrency is at least 1".to_owned());
+    }
+    if options.connections < 4 {
+        faults.push("--connections is at least 4".to_owned());
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!(Usage(faults.join("; ")))
+}
+
+/// The worker's settings.
+pub(crate) fn worker(options: &SettingsOptions) -> WorkerSettings {
+    let defaults = WorkerSettings::default();
+    WorkerSettings {
+        concurrency: options.concurrency.unwrap_or(defaults.concurrency),
+        lease: Duration::from_millis(options.lease_ms),
+        drain: Duration::from_millis(options.drain_ms),
+        host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        ..defaults
+    }
+}
+
+/// The sandbox's settings. The key that authenticates compiled plugins is made on first use and stays on this
+/// machine.
+pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig> {
+    let directory = options.data_dir.join("plugins");
+    private_directory(&options.data_dir)?;
+    private_directory(&directory)?;
+    let key = cache_key(&options.data_dir.join("plugins.key"))?;
+    Ok(SandboxConfig {
+        cache_dir: Some(directory),
+        max_upload_bytes: options.max_upload_bytes,
+        ..SandboxConfig::new(key)
+    })
+}
+
+fn private_directory(path: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .with_context(|| format!("cannot make the directory {}", path.display()))
+}
+
+fn cache_key(path: &Path) -> anyhow::Result<[u8; 32]> {
+    if let Ok(text) = fs::read_to_string(path) {
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut key)
+            .with_context(|| format!("{} is not a key; remove it to have a new one made", path.display()))?;
+        return Ok(key);
+    }
+    let key: [u8; 32] = rand::random();
+    // `create_new`: of two processes that start at once, one makes the key and the other reads it.
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            file.write_all(hex::encode(key).as_bytes()).context("cannot write the plugins' key")?;
+            Ok(key)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => cache_key(path),
+        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+    }
+}

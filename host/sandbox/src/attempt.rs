@@ -1,0 +1,158 @@
+//! One attempt on the guests' runtime: a fresh store and instance inside every limit, thrown away
+//! afterwards.
+
+use std::time::Instant;
+
+use engine::attempt::AttemptContext;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::{
+    bindings::step::stateflow::plugin::types::Call,
+    config::{CallLimits, SandboxConfig},
+    guest::{Guest, MAX_HANDLES, ProgramStart, Streams},
+    limiter::Limiter,
+    prepared::{Ending, Prepared},
+};
+
+/// What a guest may hand over in one host call beyond its output: the fields of a log line, an
+/// error's details.
+const HOSTCALL_MARGIN: usize = 1 << 20;
+
+/// Everything that an attempt needs, owned, so that it can move to another runtime.
+pub(crate) struct Attempt {
+    pub(crate) plugin: Prepared,
+    pub(crate) what: What,
+    pub(crate) limits: CallLimits,
+    pub(crate) deadline: Instant,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) streams: Streams,
+}
+
+/// Which of the plugin's exports is called.
+pub(crate) enum What {
+    /// The manifest.
+    Describe,
+    /// The work.
+    Run(Box<Work>),
+}
+
+/// What an attempt works on.
+pub(crate) struct Work {
+    pub(crate) context: AttemptContext,
+    pub(crate) call: Call,
+    /// The resolved config, as JSON text.
+    pub(crate) input: String,
+}
+
+/// How the attempt ended, before anybody judges it.
+pub(crate) struct Ended {
+    pub(crate) outcome: Result<Ending, Interruption>,
+    pub(crate) fuel_used: u64,
+    pub(crate) peak_memory_bytes: u64,
+    pub(crate) denials: u32,
+}
+
+/// Why the guest did not get to its end.
+#[derive(Debug)]
+pub(crate) enum Interruption {
+    Deadline,
+    Cancelled,
+    Trapped(wasmtime::Error),
+}
+
+/// Raised in the guest by the epoch callback.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Preempted {
+    #[error("the attempt's time is up")]
+    Deadline,
+    #[error("the attempt was cancelled")]
+    Cancelled,
+}
+
+impl Attempt {
+    pub(crate) async fn run(self, config: &SandboxConfig) -> Ended {
+        let mut store = match self.store(config) {
+            Ok(store) => store,
+            Err(error) => return Ended::unstarted(error),
+        };
+        let deadline = time::Instant::from_std(self.deadline);
+        // Boxed: the guest's future is large and this one is moved to another runtime.
+        let guest = Box::pin(self.guest(&mut store));
+        let outcome = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Interruption::Cancelled),
+            done = time::timeout_at(deadline, guest) => match done {
+                Err(_) => Err(Interruption::Deadline),
+                Ok(result) => result.map_err(interruption),
+            },
+        };
+        self.streams.stderr.flush_line();
+        Ended {
+            outcome,
+            fuel_used: self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0)),
+            peak_memory_bytes: store.data().limiter.peak_bytes(),
+            denials: store.data().limiter.denials(),
+        }
+    }
+
+    async fn guest(&self, store: &mut Store<Guest>) -> wasmtime::Result<Ending> {
+        match &self.what {
+            What::Describe => self.plugin.describe(store).await,
+            What::Run(work) => self.plugin.execute(store, &work.call, &work.input).await,
+        }
+    }
+
+    fn store(&self, config: &SandboxConfig) -> wasmtime::Result<Store<Guest>> {
+        let program = match &self.what {
+            What::Run(work) if self.plugin.is_program() => Some(ProgramStart {
+                stdin: work.input.clone().into_bytes(),
+                attempt: &work.context,
+            }),
+            _ => None,
+        };
+        let limiter = Limiter::new(self.limits.memory_bytes, &config.shape);
+        let cancel = self.cancel.clone();
+        let guest = Guest::new(limiter, self.deadline, cancel, &self.streams, program);
+        let mut store = Store::new(self.plugin.engine(), guest);
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_fuel(self.limits.fuel)?;
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| preempt(context.data()));
+        store.set_hostcall_fuel(config.max_output_bytes.saturating_add(HOSTCALL_MARGIN));
+        store.set_max_component_handles(MAX_HANDLES);
+        Ok(store)
+    }
+}
+
+impl Ended {
+    fn unstarted(error: wasmtime::Error) -> Self {
+        Self {
+            outcome: Err(Interruption::Trapped(error)),
+            fuel_used: 0,
+            peak_memory_bytes: 0,
+            denials: 0,
+        }
+    }
+}
+
+/// Runs at every tick while guest code does. Decides by the clock and not by counting ticks: they
+/// also pass while the guest waits for the host, and a busy machine stretches them.
+fn preempt(guest: &Guest) -> wasmtime::Result<UpdateDeadline> {
+    if guest.cancel.is_cancelled() {
+        return Err(Preempted::Cancelled.into());
+    }
+    if Instant::now() >= guest.deadline {
+        return Err(Preempted::Deadline.into());
+    }
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+}
+
+fn interruption(error: wasmtime::Error) -> Interruption {
+    match error.downcast_ref::<Preempted>() {
+        Some(Preempted::Deadline) => Interruption::Deadline,
+        Some(Preempted::Cancelled) => Interruption::Cancelled,
+        None => Interruption::Trapped(error),
+    }
+}

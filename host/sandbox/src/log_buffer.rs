@@ -1,0 +1,150 @@
+//! What one attempt logged, within its limits. A flood is cut and counted, never an error and never
+//! a wait.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::attempt::{LogLevel, LogLine};
+use serde_json::{Map, Value};
+
+use crate::config::LogLimits;
+
+/// The log of one attempt, shared by its host functions, its stderr and its supervisor.
+#[derive(Clone)]
+pub(crate) struct LogBuffer(Arc<Mutex<Inner>>);
+
+struct Inner {
+    limits: LogLimits,
+    lines: Vec<LogLine>,
+    bytes: usize,
+    dropped: u64,
+}
+
+impl LogBuffer {
+    pub(crate) fn new(limits: LogLimits) -> Self {
+        Self(Arc::new(Mutex::new(Inner { limits, lines: Vec::new(), bytes: 0, dropped: 0 })))
+    }
+
+    /// The longest line that is kept, for those who collect one from pieces.
+    pub(crate) fn line_bytes(&self) -> usize {
+        self.with(|inner| inner.limits.line_bytes)
+    }
+
+    pub(crate) fn push(&self, level: LogLevel, message: &str, fields: Vec<(String, String)>) {
+        self.with(|inner| inner.push(level, message, fields));
+    }
+
+    /// The last of what was logged, for the message of a failure.
+    pub(crate) fn tail(&self, lines: usize) -> String {
+        self.with(|inner| {
+            let from = inner.lines.len().saturating_sub(lines);
+            let tail: Vec<&str> =
+                inner.lines[from..].iter().map(|line| line.message.as_str()).collect();
+            tail.join("\n")
+        })
+    }
+
+    /// Takes the lines out, with a last one that says how many are missing.
+    pub(crate) fn finish(&self) -> Vec<LogLine> {
+        self.with(|inner| {
+            let mut lines = std::mem::take(&mut inner.lines);
+            if inner.dropped > 0 {
+                let fields = Map::from_iter([("dropped".to_owned(), Value::from(inner.dropped))]);
+                let message = format!(
+                    "{} more log lines were dropped: the limit is {} lines and {} bytes",
+                    inner.dropped, inner.limits.lines, inner.limits.total_bytes
+                );
+                lines.push(LogLine { level: LogLevel::Warn, message, fields });
+            }
+            lines
+        })
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Inner) -> R) -> R {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Inner {
+    fn push(&mut self, level: LogLevel, message: &str, fields: Vec<(String, String)>) {
+        if self.lines.len() >= self.limits.lines || self.bytes >= self.limits.total_bytes {
+            self.dropped += 1;
+            return;
+        }
+        let room = self.limits.line_bytes.min(self.limits.total_bytes - self.bytes);
+        let kept = prefix(message, room);
+        let mut cut = kept.len() < message.len();
+        let mut used = kept.len();
+        let mut map = Map::new();
+        for (key, value) in fields {
+            let size = key.len() + value.len();
+            if used + size > room {
+                cut = true;
+                break;
+            }
+            used += size;
+            map.insert(key, Value::String(value));
+        }
+        if cut {
+            map.insert("truncated".into(), Value::Bool(true));
+        }
+        // An empty line costs something too, or a flood of them would be limited by their number
+        // alone.
+        self.bytes += used.max(1);
+        self.lines.push(LogLine { level, message: kept.to_owned(), fields: map });
+    }
+}
+
+/// The longest start of the text that is at most so many bytes and whole characters.
+fn prefix(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(lines: usize, line_bytes: usize, total_bytes: usize) -> LogBuffer {
+        LogBuffer::new(LogLimits { lines, line_bytes, total_bytes })
+    }
+
+    #[test]
+    fn lines_over_the_limit_are_counted_in_a_last_line() {
+        let buffer = buffer(2, 10, 100);
+        for n in 0..5 {
+            buffer.push(LogLevel::Info, &n.to_string(), vec![]);
+        }
+        let lines = buffer.finish();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[2].fields["dropped"], 3);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let buffer = buffer(2, 4, 100);
+        buffer.push(LogLevel::Info, "abcä", vec![]);
+        let lines = buffer.finish();
+        assert_eq!(lines[0].message, "abc");
+        assert_eq!(lines[0].fields["truncated"], true);
+    }
+
+    #[test]
+    fn fields_count_as_part_of_the_line() {
+        let buffer = buffer(2, 6, 100);
+        let fields = vec![("k".into(), "v".into()), ("key".into(), "value".into())];
+        buffer.push(LogLevel::Info, "abcd", fields);
+        let line = buffer.finish().remove(0);
+        assert_eq!(line.fields["k"], "v");
+        assert!(!line.fields.contains_key("key"));
+    }
+
+    #[test]
+    fn the_total_holds_over_all_lines() {
+        let buffer = buffer(100, 10, 15);
+        for _ in 0..3 {
+            buffer.push(LogLevel::Info, "0123456789", vec![]);
+        }
+        let lines = buffer.finish();
+        assert_eq!(lines[1].message, "01234");
+        assert_eq!(lines[2].fields["dropped"], 1);
+    }
+}

@@ -1,0 +1,299 @@
+//! The sandbox as its users see it: admit an upload, prepare a plugin, call it.
+//!
+//! Guests run on threads of their own. The caller's runtime only supervises, so no guest can hold
+//! up its timers.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use engine::{
+    attempt::{AttemptContext, AttemptReport},
+    failure::{ErrorCode, Failure},
+};
+use serde_json::Value;
+use tokio::{sync::Semaphore, time};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use wasmparser::WasmFeatures;
+use wasmtime::Engine;
+
+use crate::{
+    admission::{self, Admitted, Manifest, PluginKind},
+    attempt::{Attempt, Ended, What, Work},
+    bindings::step::stateflow::plugin::types::Call,
+    compiler::Compiler,
+    config::{CallLimits, SandboxConfig},
+    error::SandboxError,
+    guest::Streams,
+    guest_threads::GuestThreads,
+    prepared::Prepared,
+    ticker::Ticker,
+    verdict::{self, Bench},
+    wasm_engine::WasmEngine,
+};
+
+/// How much later than the guest's own clock the supervisor gives up on it. Guests are preempted at
+/// every tick, but one bulk memory operation cannot be.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What a manifest may cost: it is asked for at upload, before anybody has granted the plugin
+/// anything.
+const DESCRIBE_FUEL: u64 = 100_000_000;
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs untrusted plugins. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+struct Inner {
+    config: Arc<SandboxConfig>,
+    engine: Engine,
+    features: WasmFeatures,
+    compiler: Compiler,
+    slots: Arc<Semaphore>,
+    guests: GuestThreads,
+    _ticker: Ticker,
+}
+
+/// One attempt, as it is asked for.
+#[derive(Clone, Debug)]
+pub struct PluginCall {
+    /// Whose attempt it is.
+    pub attempt: AttemptContext,
+    /// The step's resolved config: the plugin's input.
+    pub config: Value,
+    /// Lowered to the operator's ceilings.
+    pub limits: CallLimits,
+    /// Stops the guest within about one tick.
+    pub cancel: CancellationToken,
+}
+
+/// What came of an attempt and what it cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginReport {
+    /// Output or failure, and the log.
+    pub report: AttemptReport,
+    /// Fuel that the guest used.
+    pub fuel_used: u64,
+    /// The most linear memory that it held.
+    pub peak_memory_bytes: u64,
+}
+
+impl Sandbox {
+    /// Builds the engine, the guests' threads and the clock.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        config.validate()?;
+        let wasm = WasmEngine::new(&config)?;
+        let compiler = Compiler::new(&wasm, &config)?;
+        let ticker = Ticker::start(wasm.engine.weak())?;
+        Ok(Self(Arc::new(Inner {
+            engine: wasm.engine,
+            features: wasm.features,
+            compiler,
+            slots: Arc::new(Semaphore::new(config.max_concurrent_calls as usize)),
+            guests: GuestThreads::start(config.guest_threads)?,
+            _ticker: ticker,
+            config: Arc::new(config),
+        })))
+    }
+
+    /// The limits of a step that asks for none.
+    pub fn default_limits(&self) -> CallLimits {
+        self.0.config.defaults
+    }
+
+    /// Calls that hold a slot at this moment.
+    pub fn calls_in_flight(&self) -> usize {
+        self.0.config.max_concurrent_calls as usize - self.0.slots.available_permits()
+    }
+
+    /// Checks an upload, adapts it if need be, compiles it and reads its manifest.
+    ///
+    /// No network, nothing stored but the compiled artifact. The error says whether the upload is
+    /// at fault.
+    pub async fn admit(&self, upload: &[u8]) -> Result<Admitted, SandboxError> {
+        let (config, features) = (Arc::clone(&self.0.config), self.0.features);
+        let bytes = upload.to_vec();
+        let digest = admission::digest(upload);
+        let adapting =
+            tokio::task::spawn_blocking(move || admission::adapt(&bytes, &config, features));
+        let adapted = adapting.await.map_err(|_| {
+            SandboxError::invalid(
+                "PLUGIN_MALFORMED",
+                "plugin could not be analysed",
+                "build it again with a current toolchain, and report this if it stays",
+            )
+        })??;
+        let prepared = self.prepare(&adapted.component).await?;
+        let manifest = match adapted.kind {
+            PluginKind::Step => Some(self.describe(&prepared).await?),
+            _ => None,
+        };
+        Ok(Admitted {
+            digest,
+            component_digest: prepared.component_digest().to_owned(),
+            component: adapted.component,
+            kind: adapted.kind,
+            imports: adapted.imports,
+            capabilities: adapted.capabilities,
+            manifest,
+            prepared,
+        })
+    }
+
+    /// The plugin of an admitted component: from memory, from the authenticated cache on disk, or
+    /// compiled.
+    pub async fn prepare(&self, component: &[u8]) -> Result<Prepared, SandboxError> {
+        self.0.compiler.prepare(component, &self.0.config).await
+    }
+
+    /// The plugin, if it is in memory: saves reading the component.
+    pub fn ready(&self, component_digest: &str) -> Option<Prepared> {
+        self.0.compiler.ready(component_digest)
+    }
+
+    /// Runs one attempt. Never panics; ends within the timeout, waiting for a free slot included,
+    /// or when `cancel` says so. Dropping the future stops the guest.
+    pub async fn call(&self, plugin: &Prepared, call: PluginCall) -> PluginReport {
+        if !Engine::same(plugin.engine(), &self.0.engine) {
+            // Its clock is another sandbox's and may have stopped.
+            return refused(Failure::new(
+                ErrorCode::Internal,
+                "the plugin was prepared by another sandbox",
+            ));
+        }
+        let limits = call.limits.clamped(&self.0.config.ceilings);
+        let streams = Streams::new(&self.0.config);
+        let deadline = Instant::now() + limits.timeout;
+        let input = call.config.to_string();
+        if input.len() > self.0.config.max_input_bytes {
+            return refused(Failure::permanent(
+                ErrorCode::ConfigInvalid,
+                format!(
+                    "the step's config has {} bytes, the limit for plugins is {}",
+                    input.len(),
+                    self.0.config.max_input_bytes
+                ),
+            ));
+        }
+        let attempt = Attempt {
+            plugin: plugin.clone(),
+            what: What::Run(Box::new(Work {
+                call: facts(&call.attempt, limits.timeout),
+                context: call.attempt,
+                input,
+            })),
+            limits,
+            deadline,
+            cancel: call.cancel,
+            streams,
+        };
+        self.supervise(attempt).await
+    }
+
+    async fn describe(&self, plugin: &Prepared) -> Result<Manifest, SandboxError> {
+        let limits =
+            CallLimits { fuel: DESCRIBE_FUEL, timeout: DESCRIBE_TIMEOUT, ..self.0.config.defaults };
+        let attempt = Attempt {
+            plugin: plugin.clone(),
+            what: What::Describe,
+            limits: limits.clamped(&self.0.config.ceilings),
+            deadline: Instant::now() + limits.timeout,
+            cancel: CancellationToken::new(),
+            streams: Streams::new(&self.0.config),
+        };
+        let report = self.supervise(attempt).await.report;
+        let faulty = |what: String| {
+            SandboxError::invalid(
+                "PLUGIN_MANIFEST",
+                what,
+                "make its `describe` return JSON with at least `name` and `version`",
+            )
+        };
+        let manifest = report
+            .result
+            .map_err(|failure| faulty(format!("plugin cannot describe itself: {failure}")))?;
+        serde_json::from_value(manifest)
+            .map_err(|error| faulty(format!("plugin's description is not a manifest: {error}")))
+    }
+
+    async fn supervise(&self, attempt: Attempt) -> PluginReport {
+        let config = Arc::clone(&self.0.config);
+        let (limits, streams) = (attempt.limits, attempt.streams.clone());
+        let bench = Bench { config: &config, limits: &limits, streams: &streams };
+        let deadline = time::Instant::from_std(attempt.deadline);
+        let cancel = attempt.cancel.clone();
+        let slot = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return refused(verdict::cancelled()),
+            slot = time::timeout_at(deadline, Arc::clone(&self.0.slots).acquire_owned()) => slot,
+        };
+        let Ok(slot) = slot else { return refused(no_slot(&bench)) };
+        let settings = Arc::clone(&config);
+        let guest = AbortOnDropHandle::new(self.0.guests.spawn(async move {
+            // Given back only after the store is gone, so that the pool always has room for who
+            // holds a slot.
+            let _slot = slot;
+            attempt.run(&settings).await
+        }));
+        let cancelled = async {
+            cancel.cancelled().await;
+            time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            ended = guest => match ended {
+                Ok(ended) => report(&bench, ended),
+                Err(_) => stopped(&streams, host_failed()),
+            },
+            () = time::sleep_until(deadline + GRACE) => stopped(&streams, bench.timed_out()),
+            () = cancelled => stopped(&streams, verdict::cancelled()),
+        }
+    }
+}
+
+fn facts(attempt: &AttemptContext, timeout: Duration) -> Call {
+    let deadline = Utc::now() + timeout;
+    Call {
+        execution_id: attempt.execution_id.to_string(),
+        step_id: attempt.step_id.clone(),
+        attempt: attempt.attempt,
+        idempotency_key: attempt.idempotency_key(),
+        namespace: attempt.namespace.clone(),
+        deadline_unix_ms: u64::try_from(deadline.timestamp_millis()).unwrap_or(0),
+        traceparent: attempt.traceparent(),
+    }
+}
+
+fn report(bench: &Bench<'_>, ended: Ended) -> PluginReport {
+    let (fuel_used, peak_memory_bytes) = (ended.fuel_used, ended.peak_memory_bytes);
+    let result = bench.judge(ended);
+    let report = AttemptReport { result, logs: bench.streams.log.finish() };
+    PluginReport { report, fuel_used, peak_memory_bytes }
+}
+
+/// The guest did not answer in time to be counted.
+fn stopped(streams: &Streams, failure: Failure) -> PluginReport {
+    let report = AttemptReport { result: Err(failure), logs: streams.log.finish() };
+    PluginReport { report, fuel_used: 0, peak_memory_bytes: 0 }
+}
+
+/// The guest never ran.
+fn refused(failure: Failure) -> PluginReport {
+    PluginReport { report: AttemptReport::of(Err(failure)), fuel_used: 0, peak_memory_bytes: 0 }
+}
+
+fn host_failed() -> Failure {
+    Failure::new(ErrorCode::Internal, "the plugin host failed")
+}
+
+fn no_slot(bench: &Bench<'_>) -> Failure {
+    let mut failure = bench.timed_out();
+    failure.message = format!(
+        "no slot for the plugin was free in time; the limit is {} calls at once",
+        bench.config.max_concurrent_calls
+    );
+    failure
+}

@@ -1,0 +1,82 @@
+//! A sandbox with small numbers, and the shortest ways to call a guest in it.
+
+use std::time::Duration;
+
+use engine::{
+    attempt::AttemptContext,
+    failure::{ErrorCode, Failure},
+};
+use serde_json::Value;
+use stateflow_sandbox::{
+    Admitted, CallLimits, PluginCall, PluginReport, Sandbox, SandboxConfig, SandboxError,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Plenty for every guest that is not about a limit.
+pub(crate) const LIMITS: CallLimits =
+    CallLimits { fuel: 1_000_000_000, memory_bytes: 16 << 20, timeout: Duration::from_mins(1) };
+
+/// What an endless loop may use: it is to be ended by something else.
+pub(crate) const ENDLESS: CallLimits = CallLimits { fuel: u64::MAX / 2, ..LIMITS };
+
+pub(crate) fn config() -> SandboxConfig {
+    let mut config = SandboxConfig::new([7; 32]);
+    config.max_concurrent_calls = 4;
+    config.guest_threads = 2;
+    config.ceilings.fuel = u64::MAX / 2;
+    config
+}
+
+pub(crate) fn sandbox() -> Sandbox {
+    Sandbox::new(config()).unwrap()
+}
+
+pub(crate) fn attempt(number: u32) -> AttemptContext {
+    AttemptContext {
+        execution_id: Uuid::from_u128(1),
+        namespace: "default".into(),
+        workflow: "w".into(),
+        step_id: "s".into(),
+        attempt: number,
+    }
+}
+
+pub(crate) fn call_of(config: Value, limits: CallLimits) -> PluginCall {
+    PluginCall { attempt: attempt(1), config, limits, cancel: CancellationToken::new() }
+}
+
+/// Admits a guest and calls it once.
+pub(crate) async fn call(sandbox: &Sandbox, wasm: &[u8], limits: CallLimits) -> PluginReport {
+    let admitted = admit(sandbox, wasm).await;
+    sandbox.call(&admitted.prepared, call_of(Value::Null, limits)).await
+}
+
+pub(crate) async fn admit(sandbox: &Sandbox, wasm: &[u8]) -> Admitted {
+    match sandbox.admit(wasm).await {
+        Ok(admitted) => admitted,
+        Err(error) => panic!("the guest is refused: {error}"),
+    }
+}
+
+/// The stable code that the upload is refused with, and the whole sentence.
+pub(crate) async fn refusal(sandbox: &Sandbox, wasm: &[u8]) -> (&'static str, String) {
+    let error: SandboxError = sandbox.admit(wasm).await.unwrap_err();
+    (error.code().unwrap_or("(our fault)"), error.to_string())
+}
+
+pub(crate) fn output(report: &PluginReport) -> &Value {
+    report.report.result.as_ref().unwrap()
+}
+
+pub(crate) fn failure(report: &PluginReport) -> &Failure {
+    report.report.result.as_ref().unwrap_err()
+}
+
+pub(crate) fn code(report: &PluginReport) -> Option<ErrorCode> {
+    report.report.result.as_ref().err().map(|failure| failure.code)
+}
+
+pub(crate) fn details(report: &PluginReport) -> &Value {
+    failure(report).details.as_ref().unwrap()
+}

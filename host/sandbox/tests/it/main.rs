@@ -1,0 +1,14 @@
+//! The sandbox from outside: guests written in WAT, each limit just under, at and just over.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail by panicking")]
+
+mod artifacts;
+mod bench;
+mod cancelling;
+mod guests;
+mod isolation;
+mod limits;
+mod programs;
+mod refusals;
+mod toolchains;
+mod worlds;

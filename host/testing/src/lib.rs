@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+
+mod database;
+mod private;
+mod shared;
+
+pub use database::{TestDatabase, database};
+pub use postgres::StopMode;
+pub use private::{PrivatePostgres, private_postgres};
+pub use shared::{TestServer, postgres};

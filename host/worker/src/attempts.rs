@@ -1,0 +1,121 @@
+//! Runs one attempt: picks native code or the sandbox, bounds its time, counts it.
+
+use std::time::{Duration, Instant};
+
+use engine::attempt::{AttemptContext, AttemptReport};
+use engine::failure::{ErrorCode, Failure, RetryAdvice};
+use engine::machine::StartAttempt;
+use engine::plan::PlannedStep;
+use engine::step_type::StepType;
+use native::NativeSteps;
+use sandbox::{CallLimits, PluginCall};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::WorkerMetrics;
+use crate::plugins::Plugins;
+
+/// How long a sandbox may take beyond an attempt's bound to notice it: it has its own clock, this one only
+/// stands behind it.
+const SANDBOX_GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub(crate) struct Attempts {
+    pub(crate) native: NativeSteps,
+    pub(crate) plugins: Plugins,
+    pub(crate) metrics: WorkerMetrics,
+}
+
+impl Attempts {
+    /// Makes the attempt. Dropping the future stops it.
+    pub(crate) async fn run(
+        &self,
+        namespace_id: i32,
+        context: AttemptContext,
+        start: StartAttempt,
+    ) -> AttemptReport {
+        let step_type = start.step.step.step_type.clone();
+        let began = Instant::now();
+        let report = match &start.step.kind {
+            StepType::Native(name) => {
+                self.run_native(name, &context, start.config, start.timeout_ms).await
+            }
+            StepType::Plugin(_) => self.run_plugin(namespace_id, context, start).await,
+        };
+        let code = report.result.as_ref().err().map_or("", |failure| failure.code.as_str());
+        self.metrics.attempts.with_label_values(&[step_type.as_str(), code]).inc();
+        self.metrics
+            .attempt_seconds
+            .with_label_values(&[step_type.as_str()])
+            .observe(began.elapsed().as_secs_f64());
+        report
+    }
+
+    async fn run_native(
+        &self,
+        name: &str,
+        context: &AttemptContext,
+        config: serde_json::Value,
+        timeout_ms: u64,
+    ) -> AttemptReport {
+        let Some(step) = self.native.get(name) else {
+            let message = format!("this worker has no step type `{name}`");
+            return AttemptReport::of(Err(Failure::new(ErrorCode::Internal, message)));
+        };
+        let bound = Duration::from_millis(timeout_ms);
+        match tokio::time::timeout(bound, step.run(context, config)).await {
+            Ok(report) => report,
+            Err(_) => AttemptReport::of(Err(timed_out(timeout_ms))),
+        }
+    }
+
+    async fn run_plugin(
+        &self,
+        namespace_id: i32,
+        context: AttemptContext,
+        start: StartAttempt,
+    ) -> AttemptReport {
+        let Some(digest) = &start.step.plugin_digest else {
+            let message = format!("`{}` is locked to no digest", start.step.step.step_type);
+            return AttemptReport::of(Err(Failure::permanent(ErrorCode::PluginMissing, message)));
+        };
+        let plugin = match self.plugins.get(namespace_id, digest).await {
+            Ok(plugin) => plugin,
+            Err(failure) => return AttemptReport::of(Err(failure)),
+        };
+        let cancel = CancellationToken::new();
+        let stop_with_us = cancel.clone().drop_guard();
+        let call = PluginCall {
+            attempt: context,
+            config: start.config,
+            limits: self.limits(&start.step, start.timeout_ms),
+            cancel,
+        };
+        let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);
+        let called = tokio::time::timeout(bound, self.plugins.sandbox().call(&plugin, call)).await;
+        drop(stop_with_us);
+        called.map_or_else(
+            |_| AttemptReport::of(Err(timed_out(start.timeout_ms))),
+            |called| called.report,
+        )
+    }
+
+    fn limits(&self, step: &PlannedStep, timeout_ms: u64) -> CallLimits {
+        let defaults = self.plugins.sandbox().default_limits();
+        let asked = step.step.limits.clone().unwrap_or_default();
+        CallLimits {
+            fuel: asked.fuel.unwrap_or(defaults.fuel),
+            memory_bytes: asked
+                .memory_mb
+                .map_or(defaults.memory_bytes, |mb| mb.saturating_mul(1 << 20)),
+            timeout: Duration::from_millis(timeout_ms),
+        }
+    }
+}
+
+fn timed_out(timeout_ms: u64) -> Failure {
+    Failure::new(
+        ErrorCode::Timeout,
+        format!("the attempt ran longer than its bound of {timeout_ms} ms"),
+    )
+    .with_advice(RetryAdvice::Policy)
+}

@@ -1,0 +1,320 @@
+//! Drives one leased execution: transition, journal, then what the core wished for, over and over, until the
+//! execution ends, waits for long, or the lease turns out to be gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use engine::attempt::{AttemptContext, LogLine};
+use engine::machine::{self, Command, Event, Execution, Fact, StartAttempt, Transition};
+use store::Store;
+use store::journal::{Disposition, Write, Written};
+use store::leases::Claimed;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempts::Attempts;
+use crate::clock::DatabaseClock;
+use crate::metrics::WorkerMetrics;
+use crate::plans::Plans;
+use crate::tenure::{Holding, Tenure};
+
+/// What all drivers of a worker share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) plans: Plans,
+    pub(crate) attempts: Attempts,
+    pub(crate) clock: DatabaseClock,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) short_wait: Duration,
+    /// Begin nothing new.
+    pub(crate) draining: CancellationToken,
+    /// Stop what is under way.
+    pub(crate) abort: CancellationToken,
+}
+
+/// What comes after a wish was carried out.
+enum Next {
+    /// A fact, and what the attempt that it is about has logged.
+    Event(Event, Vec<LogLine>),
+    /// Nothing: the execution is somebody else's, or nobody's, business now.
+    Leave,
+}
+
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    tenure: Tenure,
+    holding: Holding,
+    claimed: Claimed,
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, tenure: Tenure, claimed: Claimed) -> Self {
+        let holding = tenure.hold(claimed.execution_id, claimed.lease_epoch);
+        Self { shared, tenure, holding, claimed }
+    }
+
+    /// Drives. What fails here is logged; the claimer gives the lease back.
+    pub(crate) async fn run(self) {
+        let (execution_id, worker_id) = (self.claimed.execution_id, self.tenure.worker_id);
+        self.shared.metrics.driving.inc();
+        let metrics = self.shared.metrics.clone();
+        if let Err(error) = self.drive().await {
+            tracing::error!(%execution_id, %worker_id, "driving failed: {error:#}");
+        }
+        metrics.driving.dec();
+    }
+
+    async fn drive(self) -> anyhow::Result<()> {
+        let plan = self.shared.plans.get(self.claimed.workflow_id, self.claimed.version).await?;
+        let Claimed { execution_id, lease_epoch, signals, namespace_id, state, input, .. } =
+            self.claimed;
+        let execution = Execution { id: execution_id, plan, input: Arc::new(input), state };
+        let mut drive = Drive {
+            shared: self.shared,
+            tenure: self.tenure,
+            holding: self.holding,
+            execution,
+            lease_epoch,
+            namespace_id,
+            posted: signals,
+            seen: 0,
+            consumed: Vec::new(),
+        };
+        drive.run().await
+    }
+}
+
+/// A driver at work.
+struct Drive {
+    shared: Arc<Shared>,
+    tenure: Tenure,
+    holding: Holding,
+    execution: Execution,
+    lease_epoch: i64,
+    namespace_id: i32,
+    /// Facts posted so far, as far as known; and how many of them had been posted at the last reading.
+    posted: i32,
+    seen: i32,
+    /// Facts that the next write takes in.
+    consumed: Vec<i64>,
+}
+
+impl Drive {
+    async fn run(&mut self) -> anyhow::Result<()> {
+        let mut next = self.take_up().await?;
+        while let Next::Event(event, logs) = next {
+            let transition = match machine::transition(
+                &self.execution,
+                event,
+                self.shared.clock.now(),
+            ) {
+                Ok(transition) => transition,
+                Err(rejection) => {
+                    tracing::debug!(execution_id = %self.execution.id, %rejection, "a fact did not apply");
+                    return self.leave_as_is().await;
+                }
+            };
+            next = match self.commit(transition, logs).await? {
+                Some(wish) => self.carry_out(wish).await?,
+                None => Next::Leave,
+            };
+        }
+        Ok(())
+    }
+
+    /// The first event after the claim: what the inbox says, or what the state says.
+    async fn take_up(&mut self) -> anyhow::Result<Next> {
+        if let Some(event) = self.read_inbox().await? {
+            return Ok(Next::Event(event, Vec::new()));
+        }
+        let now = self.shared.clock.now();
+        if let Some(event) = machine::on_claim(&self.execution.state, now) {
+            return Ok(Next::Event(event, Vec::new()));
+        }
+        self.leave_as_is().await?;
+        Ok(Next::Leave)
+    }
+
+    /// Gives the lease back without a change: nothing is due, or the execution has ended.
+    async fn leave_as_is(&mut self) -> anyhow::Result<()> {
+        let state = &self.execution.state;
+        let disposition = if state.status.is_terminal() {
+            Disposition::Drop
+        } else {
+            let until = state.cursor.as_ref().and_then(|cursor| cursor.until);
+            Disposition::Release(until.unwrap_or_else(|| self.shared.clock.now()))
+        };
+        let write = self.write_of(disposition, self.execution.state.clone());
+        self.tenure.journal.write(write).await?;
+        Ok(())
+    }
+
+    /// The first fact in the inbox that applies, if there is anything new. Facts that do not are taken in with
+    /// the next write all the same.
+    async fn read_inbox(&mut self) -> anyhow::Result<Option<Event>> {
+        if self.posted <= self.seen {
+            return Ok(None);
+        }
+        let (facts, posted) = self.shared.store.read_inbox(self.execution.id).await?;
+        self.seen = posted;
+        self.posted = posted;
+        let mut applying = None;
+        for posted in
+            facts.into_iter().filter(|it| !self.consumed.contains(&it.id)).collect::<Vec<_>>()
+        {
+            self.consumed.push(posted.id);
+            if applying.is_none() && self.applies(&posted.fact) {
+                applying = Some(Event::from(posted.fact));
+            }
+        }
+        Ok(applying)
+    }
+
+    fn applies(&self, fact: &Fact) -> bool {
+        let event = Event::from(fact.clone());
+        machine::transition(&self.execution, event, self.shared.clock.now()).is_ok()
+    }
+
+    /// Makes a transition durable. Returns what to do then; nothing if the execution has left our hands.
+    async fn commit(
+        &mut self,
+        transition: Transition,
+        logs: Vec<LogLine>,
+    ) -> anyhow::Result<Option<Command>> {
+        let mut records = Vec::new();
+        let mut disposition = Disposition::Keep;
+        let mut wish = None;
+        for command in transition.commands {
+            match command {
+                Command::Record(record) => records.push(record),
+                Command::FinishExecution { status, output, failure } => {
+                    self.shared.metrics.finished.with_label_values(&[status.as_str()]).inc();
+                    disposition = Disposition::Finish { output, failure };
+                }
+                Command::WakeAt(instant) if self.waits_in_queue(instant) => {
+                    disposition = Disposition::Release(instant);
+                }
+                other => wish = Some(other),
+            }
+        }
+        let write = Write { records, logs, ..self.write_of(disposition, transition.state.clone()) };
+        match self.tenure.journal.write(write).await? {
+            Written::Durable { signals } => {
+                self.posted = self.posted.max(signals);
+                self.execution.state = transition.state;
+                Ok(wish)
+            }
+            Written::Refused => {
+                self.shared.metrics.refused.inc();
+                tracing::warn!(execution_id = %self.execution.id, "the lease was gone; the result is kept as late");
+                Ok(None)
+            }
+        }
+    }
+
+    fn write_of(&mut self, disposition: Disposition, state: machine::State) -> Write {
+        Write {
+            execution_id: self.execution.id,
+            lease_epoch: self.lease_epoch,
+            state,
+            disposition,
+            records: Vec::new(),
+            logs: Vec::new(),
+            consumed: std::mem::take(&mut self.consumed),
+            seen_signals: self.seen,
+        }
+    }
+
+    fn waits_in_queue(&self, instant: DateTime<Utc>) -> bool {
+        self.shared.draining.is_cancelled()
+            || self.shared.clock.until(instant) > self.shared.short_wait
+    }
+
+    async fn carry_out(&mut self, wish: Command) -> anyhow::Result<Next> {
+        if let Some(event) = self.read_inbox().await? {
+            return Ok(Next::Event(event, Vec::new()));
+        }
+        match wish {
+            Command::StartAttempt(_) if self.shared.draining.is_cancelled() => {
+                Ok(Next::Event(Event::AttemptYielded, Vec::new()))
+            }
+            Command::StartAttempt(start) => self.attempt(start).await,
+            Command::WakeAt(instant) => self.wait(instant).await,
+            Command::Record(_) | Command::FinishExecution { .. } => Ok(Next::Leave),
+        }
+    }
+
+    /// Runs an attempt until it ends or something ends it.
+    async fn attempt(&mut self, start: StartAttempt) -> anyhow::Result<Next> {
+        let number = start.attempt;
+        let context = AttemptContext {
+            execution_id: self.execution.id,
+            namespace: "default".to_owned(),
+            workflow: self.execution.plan.workflow.clone(),
+            step_id: start.step.step.id.clone(),
+            attempt: number,
+        };
+        let shared = Arc::clone(&self.shared);
+        let attempt = shared.attempts.run(self.namespace_id, context, start);
+        tokio::pin!(attempt);
+        let deadline = self.sleep_to_deadline();
+        tokio::pin!(deadline);
+        loop {
+            let news = Arc::clone(&self.holding.news);
+            tokio::select! {
+                report = &mut attempt => {
+                    let event = match report.result {
+                        Ok(output) => Event::AttemptSucceeded { attempt: number, output },
+                        Err(failure) => Event::AttemptFailed { attempt: number, failure, chance: rand::random() },
+                    };
+                    return Ok(Next::Event(event, report.logs));
+                }
+                () = &mut deadline => return Ok(Next::Event(Event::DeadlinePassed, Vec::new())),
+                () = self.shared.abort.cancelled() => return Ok(Next::Event(Event::LeaseExpired, Vec::new())),
+                () = news.notified() => {
+                    self.posted = self.posted.max(self.seen + 1);
+                    if let Some(event) = self.read_inbox().await.context("the inbox could not be read")? {
+                        return Ok(Next::Event(event, Vec::new()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Spends a short wait in memory.
+    async fn wait(&mut self, instant: DateTime<Utc>) -> anyhow::Result<Next> {
+        loop {
+            let news = Arc::clone(&self.holding.news);
+            tokio::select! {
+                () = tokio::time::sleep(self.shared.clock.until(instant)) => {
+                    // The sleep may end a moment early by the database's clock.
+                    let now = self.shared.clock.now().max(instant);
+                    return Ok(machine::on_claim(&self.execution.state, now)
+                        .map_or(Next::Leave, |event| Next::Event(event, Vec::new())));
+                }
+                () = self.shared.draining.cancelled() => {
+                    self.leave_as_is().await?;
+                    return Ok(Next::Leave);
+                }
+                () = news.notified() => {
+                    self.posted = self.posted.max(self.seen + 1);
+                    if let Some(event) = self.read_inbox().await? {
+                        return Ok(Next::Event(event, Vec::new()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn sleep_to_deadline(&self) -> impl Future<Output = ()> + use<> {
+        let left =
+            self.execution.state.deadline_at.map(|deadline| self.shared.clock.until(deadline));
+        async move {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What keeps a worker's leases alive, and takes those of lost workers away.
+
+use std::time::{Duration, Instant};
+
+use store::Store;
+use store::wakeups::{Wakeup, Wakeups};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::DatabaseClock;
+use crate::metrics::WorkerMetrics;
+use crate::tenure::Tenure;
+
+/// Partitions are made this many weeks ahead; looked after at every start and every hour.
+const WEEKS_AHEAD: i32 = 2;
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Renews a tenure's lease, and passes wake-ups on to its drivers.
+pub(crate) struct Heartbeats {
+    pub(crate) store: Store,
+    pub(crate) wakeups: Wakeups,
+    pub(crate) tenure: Tenure,
+    pub(crate) clock: DatabaseClock,
+    pub(crate) lease: Duration,
+    /// The worker has ended.
+    pub(crate) over: CancellationToken,
+}
+
+impl Heartbeats {
+    /// Beats until the lease is lost or the worker has ended.
+    pub(crate) async fn run(self) {
+        let mut news = self.wakeups.subscribe();
+        let mut beat = tokio::time::interval(self.lease / 3);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewed = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.over.cancelled() => return,
+                () = self.tenure.lost.cancelled() => return,
+                _ = beat.tick() => self.renew(&mut renewed).await,
+                news = news.recv() => match news {
+                    Ok(Wakeup::Signalled(ids)) => self.tenure.ring(&ids),
+                    Ok(Wakeup::Finished(_)) => {}
+                    Ok(Wakeup::Missed) | Err(RecvError::Lagged(_)) => self.look_into_inboxes().await,
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    async fn renew(&self, renewed: &mut Instant) {
+        let sent = Instant::now();
+        match self.store.heartbeat(self.tenure.worker_id, self.lease).await {
+            Ok(Some(now)) => {
+                self.clock.observe(now);
+                *renewed = sent;
+                self.look_into_inboxes().await;
+            }
+            Ok(None) => self.tenure.lost.cancel(),
+            // Not known to be lost before the lease has lapsed by our own clock.
+            Err(error) => {
+                tracing::warn!(error = ?error, "a heartbeat failed");
+                if renewed.elapsed() > self.lease {
+                    self.tenure.lost.cancel();
+                }
+            }
+        }
+    }
+
+    /// The fallback for signals that no notification told of.
+    async fn look_into_inboxes(&self) {
+        match self.store.signalled(self.tenure.worker_id).await {
+            Ok(ids) => self.tenure.ring(&ids),
+            Err(error) => tracing::debug!(error = ?error, "the inboxes could not be looked into"),
+        }
+    }
+}
+
+/// Expires the leases of lost workers, and makes the partitions of the weeks to come. Never returns.
+pub(crate) async fn reap(store: &Store, metrics: &WorkerMetrics, every: Duration) {
+    let mut partitions_made: Option<Instant> = None;
+    loop {
+        match store.expire_leases().await {
+            Ok(0) => {}
+            Ok(expired) => {
+                metrics.expired.inc_by(u64::try_from(expired).unwrap_or_default());
+                tracing::warn!(executions = expired, "took the leases of lost workers");
+            }
+            Err(error) => tracing::debug!(error = ?error, "leases could not be expired"),
+        }
+        if partitions_made.is_none_or(|made| made.elapsed() > PARTITIONS_EVERY) {
+            match store.ensure_partitions(WEEKS_AHEAD).await {
+                Ok(_) => partitions_made = Some(Instant::now()),
+                Err(error) => tracing::warn!(error = ?error, "partitions could not be made"),
+            }
+        }
+        tokio::time::sleep(every).await;
+    }
+}

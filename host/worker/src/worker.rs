@@ -1,0 +1,214 @@
+//! The worker: one tenure after another until it is told to stop, then the drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use native::NativeSteps;
+use sandbox::Sandbox;
+use store::Store;
+use store::wakeups::Wakeups;
+use store::workers::NewWorker;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::attempts::Attempts;
+use crate::claimer::Claimer;
+use crate::clock::DatabaseClock;
+use crate::driver::Shared;
+use crate::maintenance::{Heartbeats, reap};
+use crate::metrics::WorkerMetrics;
+use crate::plans::Plans;
+use crate::plugins::Plugins;
+use crate::tenure::Tenure;
+
+/// The wait before registering again after the database was away.
+const REGISTER_AGAIN: Duration = Duration::from_millis(500);
+
+/// What an operator can set.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// How many executions are driven at once.
+    pub concurrency: u32,
+    /// How long the leases hold without a heartbeat. A heartbeat goes out three times as often.
+    pub lease: Duration,
+    /// How often to look for work that no wake-up told of.
+    pub poll: Duration,
+    /// A wait for the next attempt that is shorter than this is spent in memory.
+    pub short_wait: Duration,
+    /// How long attempts may go on after the worker was told to stop.
+    pub drain: Duration,
+    /// The machine's name, for people.
+    pub host: String,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            concurrency: u32::try_from(cores * 10).unwrap_or(u32::MAX),
+            lease: Duration::from_secs(15),
+            poll: Duration::from_secs(1),
+            short_wait: Duration::from_secs(5),
+            drain: Duration::from_secs(30),
+            host: String::new(),
+        }
+    }
+}
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct WorkerParts {
+    /// Where executions are.
+    pub store: Store,
+    /// The process's wake-ups.
+    pub wakeups: Wakeups,
+    /// The built-in step types.
+    pub native: NativeSteps,
+    /// Where plugins run.
+    pub sandbox: Sandbox,
+    /// What it counts.
+    pub metrics: WorkerMetrics,
+}
+
+/// A worker.
+pub struct Worker {
+    settings: WorkerSettings,
+    store: Store,
+    wakeups: Wakeups,
+    shared: Arc<Shared>,
+    room: Arc<Semaphore>,
+    drivers: TaskTracker,
+}
+
+impl Worker {
+    /// A worker that has not begun.
+    pub fn new(settings: WorkerSettings, parts: WorkerParts) -> Self {
+        let plugins = Plugins::new(parts.store.clone(), parts.sandbox);
+        let shared = Shared {
+            clock: DatabaseClock::default(),
+            plans: Plans::new(parts.store.clone()),
+            attempts: Attempts { native: parts.native, plugins, metrics: parts.metrics.clone() },
+            store: parts.store.clone(),
+            metrics: parts.metrics,
+            short_wait: settings.short_wait,
+            draining: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        };
+        Self {
+            room: Arc::new(Semaphore::new(settings.concurrency as usize)),
+            store: parts.store,
+            wakeups: parts.wakeups,
+            shared: Arc::new(shared),
+            drivers: TaskTracker::new(),
+            settings,
+        }
+    }
+
+    /// Works until `stop`, then drains: attempts under way get [`WorkerSettings::drain`] to end, what is not
+    /// begun goes back to the queue.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut writers = Vec::new();
+        let mut last = None;
+        while !stop.is_cancelled() {
+            let Some((tenure, writer)) = self.register(&stop).await else { break };
+            writers.retain(|(_, writer): &(Uuid, JoinHandle<()>)| !writer.is_finished());
+            writers.push((tenure.worker_id, writer));
+            self.serve(&tenure, &stop).await;
+            last = Some(tenure.lost.clone());
+        }
+        self.drain().await;
+        last.iter().for_each(CancellationToken::cancel);
+        for (worker_id, writer) in writers {
+            writer.await.context("the journal's writer panicked")?;
+            self.store.deregister_worker(worker_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Registers under a new id, for as long as it takes. `None` when told to stop.
+    async fn register(
+        &self,
+        stop: &CancellationToken,
+    ) -> Option<(Tenure, JoinHandle<()>)> {
+        loop {
+            let new = NewWorker {
+                id: Uuid::now_v7(),
+                host: self.settings.host.clone(),
+                pid: std::process::id(),
+                build: env!("CARGO_PKG_VERSION").to_owned(),
+                concurrency: self.settings.concurrency,
+                lease: self.settings.lease,
+            };
+            match self.store.register_worker(&new).await {
+                Ok(now) => {
+                    self.shared.clock.observe(now);
+                    tracing::info!(worker_id = %new.id, concurrency = new.concurrency, "worker registered");
+                    return Some(Tenure::begin(&self.store, new.id, &self.wakeups));
+                }
+                Err(error) => {
+                    tracing::warn!(error = ?error, "the worker could not register; trying again")
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = tokio::time::sleep(REGISTER_AGAIN) => {}
+            }
+        }
+    }
+
+    /// Claims and drives until told to stop or the lease is lost.
+    async fn serve(&self, tenure: &Tenure, stop: &CancellationToken) {
+        let claimer = Claimer {
+            store: self.store.clone(),
+            wakeups: self.wakeups.clone(),
+            tenure: tenure.clone(),
+            shared: Arc::clone(&self.shared),
+            room: Arc::clone(&self.room),
+            drivers: self.drivers.clone(),
+            poll: self.settings.poll,
+            reconcile: self.settings.lease / 3,
+        };
+        let heartbeats = self.heartbeats(tenure);
+        let beating = tokio::spawn(heartbeats.run());
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tenure.lost.cancelled() => tracing::warn!(worker_id = %tenure.worker_id, "the lease was lost"),
+            () = claimer.run() => {}
+            () = reap(&self.store, &self.shared.metrics, self.settings.lease / 3) => {}
+        }
+        // While draining the leases have to live on; the beating ends with the tenure's last handle.
+        drop(beating);
+    }
+
+    fn heartbeats(&self, tenure: &Tenure) -> Heartbeats {
+        Heartbeats {
+            store: self.store.clone(),
+            wakeups: self.wakeups.clone(),
+            tenure: tenure.clone(),
+            clock: self.shared.clock.clone(),
+            lease: self.settings.lease,
+            over: self.shared.abort.clone(),
+        }
+    }
+
+    async fn drain(&self) {
+        self.shared.draining.cancel();
+        self.drivers.close();
+        let under_way = self.drivers.len();
+        if under_way > 0 {
+            tracing::info!(executions = under_way, "draining");
+        }
+        if tokio::time::timeout(self.settings.drain, self.drivers.wait()).await.is_err() {
+            tracing::warn!(
+                executions = self.drivers.len(),
+                "attempts did not end in time and are stopped"
+            );
+        }
+        self.shared.abort.cancel();
+        self.drivers.wait().await;
+    }
+}

@@ -1,0 +1,155 @@
+//! From a step's config to a request that can be sent.
+
+use engine::attempt::AttemptContext;
+use engine::failure::Failure;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Request, Url};
+use serde_json::Value;
+
+use super::config::{BodyFormat, HttpConfig};
+use super::scalar::Scalar;
+use crate::{invalid, read_config};
+
+/// Longer URLs are refused by common servers.
+const MAX_URL_BYTES: usize = 8 * 1024;
+/// As many headers as common servers accept.
+const MAX_HEADERS: usize = 100;
+/// Names and values together, as common servers accept.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// They frame the message: a step that set them could smuggle a second request.
+const RESERVED_HEADERS: [&str; 6] =
+    ["connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// The request that the config describes, with the headers that every attempt sends.
+pub(super) fn build(
+    client: &Client,
+    config: &HttpConfig,
+    attempt: &AttemptContext,
+) -> Result<Request, Failure> {
+    let mut headers = headers(config)?;
+    identify(&mut headers, attempt)?;
+    let mut request = client.request(config.method.into(), url(config)?);
+    if let Some(body) = &config.body {
+        let (content_type, bytes) = write_body(config.body_format, body)?;
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+        request = request.body(bytes);
+    }
+    request.headers(headers).build().map_err(|error| {
+        invalid(format!("the step's request cannot be built: {}", error.without_url()))
+    })
+}
+
+fn url(config: &HttpConfig) -> Result<Url, Failure> {
+    // Its text stays out of the message: it may hold a secret.
+    let mut url = Url::parse(&config.url)
+        .map_err(|error| invalid(format!("`url` is not an absolute URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid(format!("`url` has the scheme `{}`: use http or https", url.scheme())));
+    }
+    if !config.query.is_empty() {
+        let parameters = config.query.iter().map(|(name, value)| (name, value.as_str()));
+        url.query_pairs_mut().extend_pairs(parameters);
+    }
+    let length = url.as_str().len();
+    if length > MAX_URL_BYTES {
+        return Err(invalid(format!(
+            "`url` with `query` has {length} bytes; at most {MAX_URL_BYTES} are sent"
+        )));
+    }
+    Ok(url)
+}
+
+fn headers(config: &HttpConfig) -> Result<HeaderMap, Failure> {
+    if config.headers.len() > MAX_HEADERS {
+        let count = config.headers.len();
+        return Err(invalid(format!(
+            "`headers` has {count} entries; at most {MAX_HEADERS} are sent"
+        )));
+    }
+    let sizes = config.headers.iter().map(|(name, value)| name.len() + value.as_str().len());
+    let bytes: usize = sizes.sum();
+    if bytes > MAX_HEADER_BYTES {
+        return Err(invalid(format!(
+            "`headers` has {bytes} bytes; at most {MAX_HEADER_BYTES} are sent"
+        )));
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let (name, value) = header(name, value)?;
+        if headers.insert(&name, value).is_some() {
+            return Err(invalid(format!("`headers` names `{name}` twice")));
+        }
+    }
+    Ok(headers)
+}
+
+fn header(name: &str, value: &Scalar) -> Result<(HeaderName, HeaderValue), Failure> {
+    let header = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| invalid(format!("`headers` has {name:?}, which is not a header's name")))?;
+    if RESERVED_HEADERS.contains(&header.as_str()) {
+        return Err(invalid(format!("`headers` has `{header}`, which only the client sets")));
+    }
+    let mut value = HeaderValue::from_str(value.as_str()).map_err(|_| {
+        invalid(format!("the value of the header `{header}` has characters that cannot be sent"))
+    })?;
+    // Keeps it out of debug output, and out of HTTP/2's compression table.
+    value.set_sensitive(is_credential(&header));
+    Ok((header, value))
+}
+
+fn is_credential(name: &HeaderName) -> bool {
+    ["authorization", "cookie", "key", "token", "secret"]
+        .iter()
+        .any(|part| name.as_str().contains(part))
+}
+
+/// What lets the other side recognise a repetition and join the trace.
+fn identify(headers: &mut HeaderMap, attempt: &AttemptContext) -> Result<(), Failure> {
+    for (name, value) in
+        [("idempotency-key", attempt.idempotency_key()), ("traceparent", attempt.traceparent())]
+    {
+        if !headers.contains_key(name) {
+            let value = HeaderValue::from_str(&value).map_err(|_| {
+                invalid(format!("the step's id cannot be sent in the header `{name}`"))
+            })?;
+            headers.insert(name, value);
+        }
+    }
+    Ok(())
+}
+
+fn write_body(format: BodyFormat, body: &Value) -> Result<(&'static str, Vec<u8>), Failure> {
+    match format {
+        BodyFormat::Json => Ok(("application/json", body.to_string().into_bytes())),
+        BodyFormat::Text => match body {
+            Value::String(text) => Ok(("text/plain; charset=utf-8", text.clone().into_bytes())),
+            _ => Err(invalid("`body` must be a string when `bodyFormat` is \"text\"")),
+        },
+        BodyFormat::Form => {
+            let Value::Object(fields) = body else {
+                return Err(invalid("`body` must be an object when `bodyFormat` is \"form\""));
+            };
+            Ok(("application/x-www-form-urlencoded", write_form(fields)?))
+        }
+    }
+}
+
+/// An array repeats its field.
+fn write_form(fields: &serde_json::Map<String, Value>) -> Result<Vec<u8>, Failure> {
+    // A URL's query has the same encoding as a form.
+    let mut form = Url::parse("form:").expect("a scheme alone is a URL");
+    for (name, value) in fields {
+        let values = match value {
+            Value::Array(values) => values.clone(),
+            single => vec![single.clone()],
+        };
+        for value in values {
+            let value: Scalar = read_config(value).map_err(|failure| {
+                invalid(format!("`body.{name}` cannot be a form field: {}", failure.message))
+            })?;
+            form.query_pairs_mut().append_pair(name, value.as_str());
+        }
+    }
+    Ok(form.query().unwrap_or_default().as_bytes().to_vec())
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod export;
+pub mod log;
+
+#[doc(hidden)]
+pub mod bindings {
+    //! Generated from `sdk/wit/v1`; reached through [`crate::step!`] only.
+    wit_bindgen::generate!({
+        path: "../wit/v1",
+        world: "step",
+        pub_export_macro: true,
+        export_macro_name: "export_step",
+        default_bindings_module: "stateflow_plugin::bindings",
+    });
+}
+
+pub use bindings::stateflow::plugin::types::Call;
+pub use error::Error;
+#[doc(hidden)]
+pub use export::{Manifest, describe, run};
