@@ -87,7 +87,9 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error.to_string()),
+            StoreError::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error.to_string())
+            }
             StoreError::Conflict(detail) => Self::conflict("CONFLICT", detail),
             StoreError::Unavailable(source) => {
                 tracing::warn!(error = %source, "the database is unavailable");
@@ -116,9 +118,11 @@ impl From<SandboxError> for ApiError {
             SandboxError::Invalid { code, .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
             }
-            SandboxError::CompileTimeout { .. } | SandboxError::CompilerDied { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "PLUGIN_TOO_EXPENSIVE", error.to_string())
-            }
+            SandboxError::CompileTimeout { .. } | SandboxError::CompilerDied { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "PLUGIN_TOO_EXPENSIVE",
+                error.to_string(),
+            ),
             _ => {
                 tracing::error!(error = ?error, "an upload failed in the sandbox");
                 Self::internal()

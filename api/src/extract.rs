@@ -21,9 +21,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = RawBody::from_request(request, state).await?;
         let text = if body.0.is_empty() { b"{}".as_slice() } else { &body.0 };
-        serde_json::from_slice(text)
-            .map(Self)
-            .map_err(|error| ApiError::bad_request(format!("the body is not what this call takes: {error}")))
+        serde_json::from_slice(text).map(Self).map_err(|error| {
+            ApiError::bad_request(format!("the body is not what this call takes: {error}"))
+        })
     }
 }
 
@@ -64,21 +64,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
 /// An execution's id from a path.
 pub(crate) fn execution_id(text: &str) -> Result<Uuid, ApiError> {
     Uuid::parse_str(text).map_err(|_| {
-        ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("execution `{text}` does not exist: ids are UUIDs"))
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            format!("execution `{text}` does not exist: ids are UUIDs"),
+        )
     })
 }
 
 /// The `Idempotency-Key` header, if there is one.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().map_err(|_| ApiError::bad_request("the Idempotency-Key is not ASCII text"))?;
+    let key = value
+        .to_str()
+        .map_err(|_| ApiError::bad_request("the Idempotency-Key is not ASCII text"))?;
     check_key(key).map(Some)
 }
 
 /// An idempotency key within its limit.
 pub(crate) fn check_key(key: &str) -> Result<String, ApiError> {
     if key.is_empty() || key.len() > MAX_KEY_BYTES || key.contains('\0') {
-        return Err(ApiError::bad_request(format!("an idempotency key has 1 to {MAX_KEY_BYTES} bytes")));
+        return Err(ApiError::bad_request(format!(
+            "an idempotency key has 1 to {MAX_KEY_BYTES} bytes"
+        )));
     }
     Ok(key.to_owned())
 }

@@ -48,10 +48,15 @@ pub(crate) async fn live() -> Json<Value> {
 /// The database answers and has this build's schema: send requests only then.
 #[utoipa::path(get, path = "/api/health/ready", responses((status = 200), (status = 503)))]
 pub(crate) async fn ready(State(state): Shared) -> Result<Json<Value>, ApiError> {
-    let unready = |detail: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", detail);
+    let unready =
+        |detail: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", detail);
     match state.store.schema_version().await {
-        Ok(Some(version)) if version >= Store::latest_schema_version() => Ok(Json(json!({ "status": "ready" }))),
-        Ok(_) => Err(unready("the schema is older than this build: run `stateflow migrate`".to_owned())),
+        Ok(Some(version)) if version >= Store::latest_schema_version() => {
+            Ok(Json(json!({ "status": "ready" })))
+        }
+        Ok(_) => {
+            Err(unready("the schema is older than this build: run `stateflow migrate`".to_owned()))
+        }
         Err(error) => Err(unready(error.to_string())),
     }
 }
@@ -59,9 +64,9 @@ pub(crate) async fn ready(State(state): Shared) -> Result<Json<Value>, ApiError>
 /// Metrics in the Prometheus text format.
 #[utoipa::path(get, path = "/api/metrics/prometheus", responses((status = 200, body = String)))]
 pub(crate) async fn prometheus(State(state): Shared) -> Result<impl IntoResponse, ApiError> {
-    let text = prometheus::TextEncoder::new()
-        .encode_to_string(&state.registry.gather())
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", error.to_string()))?;
+    let text = prometheus::TextEncoder::new().encode_to_string(&state.registry.gather()).map_err(
+        |error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", error.to_string()),
+    )?;
     let queue = queue_metrics(&state).await;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], format!("{text}{queue}")))
 }

@@ -129,7 +129,11 @@ async fn read_upload(
     query: Identity,
     request: Request,
 ) -> Result<(Bytes, Identity), ApiError> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|it| it.to_str().ok())
+        .unwrap_or_default();
     if kind.starts_with("multipart/form-data") {
         return read_multipart(state, query, request).await;
     }
@@ -139,7 +143,9 @@ async fn read_upload(
     Err(ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "CONTENT_TYPE",
-        format!("a plugin is uploaded as `application/wasm` or `multipart/form-data`, not `{kind}`"),
+        format!(
+            "a plugin is uploaded as `application/wasm` or `multipart/form-data`, not `{kind}`"
+        ),
     ))
 }
 
@@ -148,8 +154,11 @@ async fn read_multipart(
     query: Identity,
     request: Request,
 ) -> Result<(Bytes, Identity), ApiError> {
-    let unreadable = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("the form cannot be read: {error}"));
-    let mut form = Multipart::from_request(request, state).await.map_err(|error| unreadable(&error))?;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        ApiError::bad_request(format!("the form cannot be read: {error}"))
+    };
+    let mut form =
+        Multipart::from_request(request, state).await.map_err(|error| unreadable(&error))?;
     let (mut module, mut identity) = (None, query);
     while let Some(field) = form.next_field().await.map_err(|error| unreadable(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -157,13 +166,16 @@ async fn read_multipart(
         match name.as_str() {
             "module" => module = Some(bytes),
             "manifest" => {
-                let manifest: Value = serde_json::from_slice(&bytes)
-                    .map_err(|error| ApiError::bad_request(format!("the manifest is not JSON: {error}")))?;
-                let text = |field: &str| manifest.get(field).and_then(Value::as_str).map(str::to_owned);
+                let manifest: Value = serde_json::from_slice(&bytes).map_err(|error| {
+                    ApiError::bad_request(format!("the manifest is not JSON: {error}"))
+                })?;
+                let text =
+                    |field: &str| manifest.get(field).and_then(Value::as_str).map(str::to_owned);
                 identity = Identity { name: text("name"), version: text("version") };
             }
             other => {
-                let detail = format!("the form has a part `{other}`; it may have `module` and `manifest`");
+                let detail =
+                    format!("the form has a part `{other}`; it may have `module` and `manifest`");
                 return Err(ApiError::bad_request(detail));
             }
         }
@@ -176,9 +188,12 @@ async fn read_multipart(
 fn identify(admitted: &Admitted, identity: &Identity) -> Result<(String, String), ApiError> {
     let own = admitted.manifest.as_ref();
     let name = one_of("name", own.map(|it| it.name.as_str()), identity.name.as_deref())?;
-    let version = one_of("version", own.map(|it| it.version.as_str()), identity.version.as_deref())?;
+    let version =
+        one_of("version", own.map(|it| it.version.as_str()), identity.version.as_deref())?;
     if !is_plugin_name(&name) {
-        let detail = format!("`{name}` is not a plugin name: it is `team/name`, of lower-case letters, digits and dashes");
+        let detail = format!(
+            "`{name}` is not a plugin name: it is `team/name`, of lower-case letters, digits and dashes"
+        );
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "PLUGIN_NAME_INVALID", detail));
     }
     Version::parse(&version).map_err(|error| {

@@ -31,7 +31,8 @@ pub(crate) async fn check(
     state: &ApiState,
     body: &[u8],
 ) -> Result<Result<Publishable, Vec<Diagnostic>>, ApiError> {
-    let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("the definition is not UTF-8 text"))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|_| ApiError::bad_request("the definition is not UTF-8 text"))?;
     let catalog = Catalog::of(state, text).await?;
     Ok(validate_text(text, &catalog).map(|definition| Publishable {
         // It was parsed a moment ago; the value keeps the author's field order.
@@ -46,7 +47,11 @@ pub(crate) async fn require(state: &ApiState, body: &[u8]) -> Result<Publishable
     check(state, body).await?.map_err(|diagnostics| {
         let too_large = diagnostics.iter().any(|it| it.code == "DEFINITION_TOO_LARGE");
         if too_large {
-            return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "DEFINITION_TOO_LARGE", diagnostics[0].message.clone());
+            return ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "DEFINITION_TOO_LARGE",
+                diagnostics[0].message.clone(),
+            );
         }
         let detail = format!("the definition has {} problem(s)", diagnostics.len());
         ApiError::unprocessable("DEFINITION_INVALID", &detail, diagnostics)
@@ -68,7 +73,8 @@ struct Resolved {
 
 impl<'a> Catalog<'a> {
     async fn of(state: &'a ApiState, text: &str) -> Result<Self, ApiError> {
-        let mut catalog = Self { native: &state.native, plugins: BTreeMap::new(), known: BTreeMap::new() };
+        let mut catalog =
+            Self { native: &state.native, plugins: BTreeMap::new(), known: BTreeMap::new() };
         for written in step_types(text) {
             let Ok(StepType::Plugin(reference)) = written.parse() else { continue };
             if !catalog.plugins.contains_key(&written) {
@@ -85,7 +91,8 @@ impl<'a> Catalog<'a> {
         state: &ApiState,
         reference: &PluginReference,
     ) -> Result<Option<Resolved>, ApiError> {
-        let stored = state.store.plugins(state.namespace(), Some(&reference.name), MAX_VERSIONS).await?;
+        let stored =
+            state.store.plugins(state.namespace(), Some(&reference.name), MAX_VERSIONS).await?;
         let versions = stored.iter().map(|plugin| plugin.version.clone()).collect();
         self.known.insert(reference.name.clone(), versions);
         let fitting = stored.into_iter().filter_map(|plugin| {
@@ -94,29 +101,42 @@ impl<'a> Catalog<'a> {
         });
         Ok(fitting.max_by(|a, b| a.0.cmp(&b.0)).map(|(_, plugin)| Resolved {
             digest: plugin.digest,
-            config_schema: plugin.description.get("configSchema").filter(|it| !it.is_null()).cloned(),
+            config_schema: plugin
+                .description
+                .get("configSchema")
+                .filter(|it| !it.is_null())
+                .cloned(),
         }))
     }
 
     fn lock(&self) -> PluginLock {
-        let resolved = self.plugins.iter().filter_map(|(written, found)| Some((written, found.as_ref()?)));
+        let resolved =
+            self.plugins.iter().filter_map(|(written, found)| Some((written, found.as_ref()?)));
         resolved.map(|(written, found)| (written.clone(), found.digest.clone())).collect()
     }
 
     fn plugin(&self, reference: &PluginReference) -> CatalogEntry {
         let found = self.plugins.iter().find(|(written, _)| {
-            written.parse().is_ok_and(|parsed: StepType| parsed == StepType::Plugin(reference.clone()))
+            written
+                .parse()
+                .is_ok_and(|parsed: StepType| parsed == StepType::Plugin(reference.clone()))
         });
         match found {
-            Some((_, Some(resolved))) => CatalogEntry::Known { config_schema: resolved.config_schema.clone() },
+            Some((_, Some(resolved))) => {
+                CatalogEntry::Known { config_schema: resolved.config_schema.clone() }
+            }
             _ => CatalogEntry::Unknown { help: Some(self.plugin_help(reference)) },
         }
     }
 
     fn plugin_help(&self, reference: &PluginReference) -> String {
         match self.known.get(&reference.name).filter(|versions| !versions.is_empty()) {
-            Some(versions) => format!("`{}` has the versions {}", reference.name, versions.join(", ")),
-            None => format!("upload it first: `stateflow plugin push FILE --name {}`", reference.name),
+            Some(versions) => {
+                format!("`{}` has the versions {}", reference.name, versions.join(", "))
+            }
+            None => {
+                format!("upload it first: `stateflow plugin push FILE --name {}`", reference.name)
+            }
         }
     }
 }
@@ -130,7 +150,9 @@ impl StepCatalog for Catalog<'_> {
                 None => {
                     let names: Vec<_> = self.native.names().collect();
                     let help = Diagnostic::did_you_mean(name, names.iter().copied());
-                    let all = || format!("built in are `{}`; a plugin is `team/name`", names.join("`, `"));
+                    let all = || {
+                        format!("built in are `{}`; a plugin is `team/name`", names.join("`, `"))
+                    };
                     CatalogEntry::Unknown { help: Some(help.unwrap_or_else(all)) }
                 }
             },

@@ -13,7 +13,11 @@ use crate::error::{ApiError, Problem};
 use crate::state::ApiState;
 
 /// Wraps every handler.
-pub(crate) async fn finish(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+pub(crate) async fn finish(
+    State(state): State<ApiState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = Uuid::now_v7().to_string();
     let began = Instant::now();
     let method = request.method().clone();
@@ -25,7 +29,11 @@ pub(crate) async fn finish(State(state): State<ApiState>, request: Request, next
     let status = response.status();
     state
         .request_seconds
-        .with_label_values(&[method.as_str(), route.as_deref().unwrap_or("unmatched"), status.as_str()])
+        .with_label_values(&[
+            method.as_str(),
+            route.as_deref().unwrap_or("unmatched"),
+            status.as_str(),
+        ])
         .observe(began.elapsed().as_secs_f64());
     if status.is_server_error() {
         tracing::warn!(request_id = %id, %method, route, %status, "a request failed");
@@ -59,12 +67,22 @@ fn is_bare_refusal(response: &Response) -> bool {
 
 fn refusal(status: StatusCode) -> ApiError {
     match status {
-        StatusCode::NOT_FOUND => ApiError::new(status, "NOT_FOUND", "there is nothing at this path; see /api/openapi.json"),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ApiError::new(status, "METHOD_NOT_ALLOWED", "this path has other methods; see /api/openapi.json")
+        StatusCode::NOT_FOUND => ApiError::new(
+            status,
+            "NOT_FOUND",
+            "there is nothing at this path; see /api/openapi.json",
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => ApiError::new(
+            status,
+            "METHOD_NOT_ALLOWED",
+            "this path has other methods; see /api/openapi.json",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(status, "TOO_LARGE", "the request's body is too large")
         }
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(status, "TOO_LARGE", "the request's body is too large"),
-        _ if status.is_server_error() => ApiError::new(status, "INTERNAL", "something went wrong on our side"),
+        _ if status.is_server_error() => {
+            ApiError::new(status, "INTERNAL", "something went wrong on our side")
+        }
         _ => ApiError::new(status, "REQUEST_INVALID", "the request cannot be read"),
     }
 }

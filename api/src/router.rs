@@ -82,8 +82,13 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// Serves until `stop`; open requests then get a few seconds to end.
-pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) -> std::io::Result<()> {
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
+pub async fn serve(
+    listener: TcpListener,
+    state: ApiState,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let server =
+        axum::serve(listener, router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
     let too_long = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;

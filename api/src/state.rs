@@ -65,8 +65,11 @@ impl ApiState {
     /// The state of a router. Fails if the registry has the API's metrics already.
     pub fn new(parts: ApiParts) -> Result<Self, prometheus::Error> {
         let request_seconds = HistogramVec::new(
-            HistogramOpts::new("stateflow_http_request_duration_seconds", "wall clock of API requests")
-                .buckets(prometheus::exponential_buckets(0.0005, 4.0, 9)?),
+            HistogramOpts::new(
+                "stateflow_http_request_duration_seconds",
+                "wall clock of API requests",
+            )
+            .buckets(prometheus::exponential_buckets(0.0005, 4.0, 9)?),
             &["method", "route", "status"],
         )?;
         parts.registry.register(Box::new(request_seconds.clone()))?;
@@ -90,7 +93,11 @@ impl ApiState {
     }
 
     /// A published definition; versions never change, so it is read once.
-    pub(crate) async fn definition(&self, workflow_id: Uuid, version: i32) -> Result<Arc<Definition>, StoreError> {
+    pub(crate) async fn definition(
+        &self,
+        workflow_id: Uuid,
+        version: i32,
+    ) -> Result<Arc<Definition>, StoreError> {
         let key = (workflow_id, version);
         if let Some(known) = self.definitions.get(&key).await {
             return Ok(known);

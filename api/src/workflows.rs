@@ -163,7 +163,10 @@ pub(crate) async fn update(
     let workflow = state.store.workflow(state.namespace(), &workflow).await?;
     let new = new_version(state.namespace(), publish::require(&state, &body).await?);
     if new.name != workflow.name {
-        let detail = format!("this is workflow `{}`; the definition's name is `{}`", workflow.name, new.name);
+        let detail = format!(
+            "this is workflow `{}`; the definition's name is `{}`",
+            workflow.name, new.name
+        );
         return Err(ApiError::conflict("NAME_MISMATCH", detail));
     }
     Ok(Json(state.store.publish_version(workflow.id, &new).await?.into()))

@@ -14,8 +14,15 @@ pub(crate) struct Client {
 impl Client {
     /// A client for the server at `base`.
     pub(crate) fn new(base: &str, token: Option<&str>) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().build().context("cannot set up the HTTP client")?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), http, token: token.map(str::to_owned) })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .context("cannot set up the HTTP client")?;
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            http,
+            token: token.map(str::to_owned),
+        })
     }
 
     /// GET, as JSON.
@@ -63,7 +70,10 @@ impl Client {
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         request.send().await.map_err(|error| {
             if error.is_connect() {
-                return anyhow!("no server at {}: start one with `stateflow dev`, or set STATEFLOW_URL", self.base);
+                return anyhow!(
+                    "no server at {}: start one with `stateflow dev`, or set STATEFLOW_URL",
+                    self.base
+                );
             }
             anyhow::Error::from(error)
         })
@@ -102,6 +112,10 @@ pub(crate) fn diagnostic(fault: &Value) -> String {
         _ => String::new(),
     };
     let pointer = if field("pointer").is_empty() { "(document)" } else { field("pointer") };
-    let help = if field("help").is_empty() { String::new() } else { format!("\n      help: {}", field("help")) };
+    let help = if field("help").is_empty() {
+        String::new()
+    } else {
+        format!("\n      help: {}", field("help"))
+    };
     format!("{place}{pointer} {}: {}{help}", field("code"), field("message"))
 }

@@ -36,8 +36,10 @@ pub(crate) async fn run(
     roles: Roles,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let sandbox = Sandbox::new(configuration::sandbox(options)?).context("cannot set up the plugin sandbox")?;
-    let native = NativeSteps::new(HttpSettings::default()).context("cannot set up the built-in steps")?;
+    let sandbox = Sandbox::new(configuration::sandbox(options)?)
+        .context("cannot set up the plugin sandbox")?;
+    let native =
+        NativeSteps::new(HttpSettings::default()).context("cannot set up the built-in steps")?;
     let store = Store::open(store_settings).await.context("cannot reach the database")?;
     let (wakeups, registry) = (Wakeups::default(), Registry::new());
     let relaying = CancellationToken::new();
@@ -59,11 +61,14 @@ pub(crate) async fn run(
             max_wait: MAX_WAIT,
         })?;
         let stop = stop.clone();
-        parts.spawn(async move { api::serve(listener, state, stop).await.context("the API failed") });
+        parts.spawn(
+            async move { api::serve(listener, state, stop).await.context("the API failed") },
+        );
     }
     if roles.worker {
         let metrics = WorkerMetrics::register(&registry)?;
-        let parts_of_worker = WorkerParts { store: store.clone(), wakeups, native, sandbox, metrics };
+        let parts_of_worker =
+            WorkerParts { store: store.clone(), wakeups, native, sandbox, metrics };
         let worker = Worker::new(configuration::worker(options), parts_of_worker);
         let stop = stop.clone();
         parts.spawn(async move { worker.run(stop).await.context("the worker failed") });
@@ -79,7 +84,10 @@ pub(crate) async fn run(
 }
 
 /// Waits for all parts; the first that fails stops the others.
-async fn end_together(parts: &mut JoinSet<anyhow::Result<()>>, stop: &CancellationToken) -> anyhow::Result<()> {
+async fn end_together(
+    parts: &mut JoinSet<anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     while let Some(ended) = parts.join_next().await {
         let ended = ended.context("a part of the process panicked").and_then(|ended| ended);
@@ -118,8 +126,12 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 
 /// Structured logs to standard error, filtered by `RUST_LOG`.
 pub(crate) fn start_logging(options: &SettingsOptions) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     if options.log_format == "json" {
         logs.json().init();
     } else {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -24,7 +24,8 @@ pub(crate) fn store(options: &DatabaseOptions, connections: u32) -> anyhow::Resu
             "no database: set DATABASE_URL or --database-url, or use `stateflow dev`, which brings its own".into()
         ));
     };
-    let schema = options.schema.parse().map_err(|error: store::StoreError| Usage(error.to_string()))?;
+    let schema =
+        options.schema.parse().map_err(|error: store::StoreError| Usage(error.to_string()))?;
     Ok(StoreSettings { max_connections: connections, ..StoreSettings::new(url, schema) })
 }
 
@@ -53,7 +54,9 @@ pub(crate) fn worker(options: &SettingsOptions) -> WorkerSettings {
         concurrency: options.concurrency.unwrap_or(defaults.concurrency),
         lease: Duration::from_millis(options.lease_ms),
         drain: Duration::from_millis(options.drain_ms),
-        host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        host: nix::unistd::gethostname()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
         ..defaults
     }
 }
@@ -72,6 +75,14 @@ pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig
     })
 }
 
+/// Where downloads are kept: the user's cache directory.
+pub(crate) fn cache_directory() -> PathBuf {
+    let set =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    base.unwrap_or_else(std::env::temp_dir).join("stateflow")
+}
+
 fn private_directory(path: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -83,8 +94,9 @@ fn private_directory(path: &Path) -> anyhow::Result<()> {
 fn cache_key(path: &Path) -> anyhow::Result<[u8; 32]> {
     if let Ok(text) = fs::read_to_string(path) {
         let mut key = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut key)
-            .with_context(|| format!("{} is not a key; remove it to have a new one made", path.display()))?;
+        hex::decode_to_slice(text.trim(), &mut key).with_context(|| {
+            format!("{} is not a key; remove it to have a new one made", path.display())
+        })?;
         return Ok(key);
     }
     let key: [u8; 32] = rand::random();

@@ -7,6 +7,7 @@ mod commands;
 mod client;
 mod compose;
 mod configuration;
+mod dev_postgres;
 mod output;
 
 use std::process::ExitCode;
@@ -29,7 +30,9 @@ fn main() -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("{error:#}"));
-            ExitCode::from(u8::from(!error.is::<output::Usage>()) + 2 * u8::from(error.is::<output::Usage>()))
+            ExitCode::from(
+                u8::from(!error.is::<output::Usage>()) + 2 * u8::from(error.is::<output::Usage>()),
+            )
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn table(headers: &[&str], rows: Vec<Vec<String>>, empty: &str) -> an
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(NOTHING.parse().unwrap_or_default());
+    table.load_style(NOTHING);
     table.set_header(headers.iter().copied());
     table.add_rows(rows);
     let text = table.to_string();

@@ -66,7 +66,10 @@ pub(crate) async fn retry(
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
     if !matches!(execution.status.as_str(), "failed" | "cancelled") {
-        let detail = format!("only a failed or cancelled execution can be retried; {id} is {}", execution.status);
+        let detail = format!(
+            "only a failed or cancelled execution can be retried; {id} is {}",
+            execution.status
+        );
         return Err(ApiError::conflict("EXECUTION_NOT_FAILED", detail));
     }
     post(&state, execution, Fact::Retry).await

@@ -76,8 +76,13 @@ struct Follower {
     ended: bool,
 }
 
-fn follow(state: ApiState, id: Uuid, after: (i32, i32)) -> impl Stream<Item = Result<Event, Infallible>> {
-    let follower = Follower { state, id, after, ready: std::collections::VecDeque::new(), ended: false };
+fn follow(
+    state: ApiState,
+    id: Uuid,
+    after: (i32, i32),
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let follower =
+        Follower { state, id, after, ready: std::collections::VecDeque::new(), ended: false };
     futures::stream::unfold(follower, async |mut follower| {
         loop {
             if let Some(line) = follower.ready.pop_front() {
@@ -102,7 +107,8 @@ impl Follower {
         if let Some(last) = lines.last() {
             self.after = (last.sequence, last.line);
         }
-        self.ended = execution.finished_at.is_some() && lines.len() < usize::try_from(PAGE).unwrap_or_default();
+        self.ended = execution.finished_at.is_some()
+            && lines.len() < usize::try_from(PAGE).unwrap_or_default();
         let nothing_new = lines.is_empty();
         self.ready.extend(lines);
         if nothing_new && !self.ended {

@@ -173,8 +173,10 @@ pub(crate) async fn get(
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
     let definition = state.definition(execution.workflow_id, execution.version).await?;
     let outputs = state.store.step_outputs(execution.id, MAX_SHOWN_OUTPUT).await?;
-    let mut outputs: HashMap<_, _> = outputs.into_iter().map(|it| (it.step_id.clone(), it)).collect();
-    let steps = definition.steps.iter().map(|step| step_view(step, &execution, &mut outputs)).collect();
+    let mut outputs: HashMap<_, _> =
+        outputs.into_iter().map(|it| (it.step_id.clone(), it)).collect();
+    let steps =
+        definition.steps.iter().map(|step| step_view(step, &execution, &mut outputs)).collect();
     Ok(Json(ExecutionView {
         id: execution.id,
         created_at: created_at(execution.id),
@@ -273,7 +275,8 @@ pub(crate) async fn timeline(
     QueryOf(query): QueryOf<TimelineQuery>,
 ) -> Result<Json<Timeline>, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
-    let attempts = state.store.attempts(execution.id, query.cursor.unwrap_or(0), TIMELINE_PAGE).await?;
+    let attempts =
+        state.store.attempts(execution.id, query.cursor.unwrap_or(0), TIMELINE_PAGE).await?;
     let full = attempts.len() as i64 == TIMELINE_PAGE;
     let next_cursor = attempts.last().filter(|_| full).map(|it| it.sequence);
     let mut items: Vec<AttemptView> = attempts.into_iter().map(Into::into).collect();

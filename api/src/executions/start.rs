@@ -97,7 +97,9 @@ pub(crate) async fn execute(
     let wait = query.wait.map(Duration::from_millis);
     if wait.is_some_and(|wait| wait > state.max_wait) {
         let most = state.max_wait.as_millis();
-        return Err(ApiError::bad_request(format!("`wait` is at most {most} ms; follow longer executions by id")));
+        return Err(ApiError::bad_request(format!(
+            "`wait` is at most {most} ms; follow longer executions by id"
+        )));
     }
     if let Some(key) = idempotency_key(&headers)? {
         request.idempotency_key = Some(key);
@@ -117,7 +119,10 @@ pub(crate) async fn execute(
     } else {
         state.store.execution(state.namespace(), started.id).await?.status
     };
-    Ok((StatusCode::ACCEPTED, Json(StartView { id: started.id, status, output: None, error: None })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(StartView { id: started.id, status, output: None, error: None }),
+    ))
 }
 
 /// Starts up to 10,000 executions, all or none.
@@ -134,7 +139,9 @@ pub(crate) async fn execute_batch(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let count = batch.executions.len();
     if count == 0 || count > MAX_BATCH {
-        return Err(ApiError::bad_request(format!("a batch has 1 to {MAX_BATCH} executions, not {count}")));
+        return Err(ApiError::bad_request(format!(
+            "a batch has 1 to {MAX_BATCH} executions, not {count}"
+        )));
     }
     let workflow = state.store.workflow(state.namespace(), &workflow).await?;
     let mut new = Vec::with_capacity(count);

@@ -54,7 +54,10 @@ pub(crate) enum Reason {
 #[utoipa::path(get, path = "/api/executions/{id}/why", params(("id" = Uuid, Path)), responses(
     (status = 200, body = WhyView), (status = 404, body = Problem),
 ))]
-pub(crate) async fn why(State(state): Shared, Path(id): Path<String>) -> Result<Json<WhyView>, ApiError> {
+pub(crate) async fn why(
+    State(state): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<WhyView>, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
     let place = state.store.queue_place(execution.id).await?;
     let reason = place.and_then(|place| reason(&execution, &place));
@@ -71,7 +74,9 @@ fn reason(execution: &Execution, place: &QueuePlace) -> Option<Reason> {
         (Some(worker), Some(cursor)) if execution.state.status == ExecutionStatus::Running => {
             Some(Reason::Running { worker, step: cursor.step.clone(), since: cursor.started_at })
         }
-        (Some(_), Some(cursor)) if cursor.until.is_some() => cursor.until.map(|until| Reason::Backoff { until }),
+        (Some(_), Some(cursor)) if cursor.until.is_some() => {
+            cursor.until.map(|until| Reason::Backoff { until })
+        }
         (None, _) if place.due_at > Utc::now() => Some(Reason::Backoff { until: place.due_at }),
         _ => Some(Reason::NoWorker { since: place.due_at, workers_alive: place.workers_alive }),
     }
@@ -80,10 +85,13 @@ fn reason(execution: &Execution, place: &QueuePlace) -> Option<Reason> {
 fn sentence(reason: &Reason) -> String {
     match reason {
         Reason::NoWorker { workers_alive: true, .. } => {
-            "it is due, and all workers are busy: start more, or raise WORKER_CONCURRENCY".to_owned()
+            "it is due, and all workers are busy: start more, or raise WORKER_CONCURRENCY"
+                .to_owned()
         }
         Reason::NoWorker { .. } => "no worker is alive: start `stateflow worker`".to_owned(),
         Reason::Backoff { until } => format!("it waits until {until}"),
-        Reason::Running { worker, step, since } => format!("worker {worker} runs step `{step}` since {since}"),
+        Reason::Running { worker, step, since } => {
+            format!("worker {worker} runs step `{step}` since {since}")
+        }
     }
 }

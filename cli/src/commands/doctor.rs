@@ -51,7 +51,9 @@ fn say(what: &str, outcome: anyhow::Result<String>) -> bool {
 }
 
 fn postgres_programs() -> anyhow::Result<String> {
-    postgres::find_installed().map(|found| found.display().to_string())
+    let found = postgres::Binaries::find(None);
+    let help = "none installed; `stateflow dev` fetches them when it can";
+    found.map(|found| format!("version {}", found.major())).ok_or_else(|| anyhow::anyhow!(help))
 }
 
 async fn database(settings: StoreSettings) -> anyhow::Result<String> {
@@ -65,7 +67,9 @@ async fn database(settings: StoreSettings) -> anyhow::Result<String> {
         Some(version) if version >= newest => {
             Ok(format!("answers in {took:.1?}; schema {schema} is at version {version}"))
         }
-        Some(version) => anyhow::bail!("schema {schema} is at version {version}, this build wants {newest}: run `stateflow migrate`"),
+        Some(version) => anyhow::bail!(
+            "schema {schema} is at version {version}, this build wants {newest}: run `stateflow migrate`"
+        ),
         None => anyhow::bail!("schema {schema} is empty: run `stateflow migrate`"),
     }
 }

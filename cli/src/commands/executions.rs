@@ -8,7 +8,9 @@ use anyhow::Context;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{CancelOptions, ExecutionOptions, ListOptions, LogsOptions, RunOptions, StatusOptions};
+use crate::arguments::{
+    CancelOptions, ExecutionOptions, ListOptions, LogsOptions, RunOptions, StatusOptions,
+};
 use crate::client::Client;
 use crate::output::{self, Usage};
 
@@ -18,11 +20,16 @@ const WAIT_MS: u64 = 30_000;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Starts an execution.
-pub(crate) async fn run(options: RunOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    options: RunOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let mut labels = Map::new();
     for label in &options.label {
-        let (name, value) =
-            label.split_once('=').ok_or_else(|| Usage(format!("`--label {label}`: write name=value")))?;
+        let (name, value) = label
+            .split_once('=')
+            .ok_or_else(|| Usage(format!("`--label {label}`: write name=value")))?;
         labels.insert(name.to_owned(), Value::from(value));
     }
     let request = json!({
@@ -56,12 +63,12 @@ fn read_input(given: Option<&str>) -> anyhow::Result<Value> {
             std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
             text
         }
-        Some(file) if file.starts_with('@') => {
-            std::fs::read_to_string(&file[1..]).with_context(|| format!("cannot read {}", &file[1..]))?
-        }
+        Some(file) if file.starts_with('@') => std::fs::read_to_string(&file[1..])
+            .with_context(|| format!("cannot read {}", &file[1..]))?,
         Some(text) => text.to_owned(),
     };
-    serde_json::from_str(&text).map_err(|error| Usage(format!("the input is not JSON: {error}")).into())
+    serde_json::from_str(&text)
+        .map_err(|error| Usage(format!("the input is not JSON: {error}")).into())
 }
 
 fn ended(execution: &Value) -> bool {
@@ -79,7 +86,11 @@ async fn follow(client: &Client, id: &str) -> anyhow::Result<Value> {
 }
 
 /// Lists executions.
-pub(crate) async fn list(options: ListOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn list(
+    options: ListOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let mut query = format!("limit={}", options.limit);
     for (field, value) in [
         ("workflow", options.workflow),
@@ -100,17 +111,28 @@ pub(crate) async fn list(options: ListOptions, client: &Client, as_json: bool) -
     let rows = items
         .iter()
         .map(|it| {
-            ["id", "workflow", "version", "status", "errorCode", "createdAt"].map(|field| text(&it[field])).to_vec()
+            ["id", "workflow", "version", "status", "errorCode", "createdAt"]
+                .map(|field| text(&it[field]))
+                .to_vec()
         })
         .collect();
-    output::table(&["ID", "WORKFLOW", "VERSION", "STATUS", "ERROR", "CREATED"], rows, "no executions")?;
+    output::table(
+        &["ID", "WORKFLOW", "VERSION", "STATUS", "ERROR", "CREATED"],
+        rows,
+        "no executions",
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Shows an execution with its timeline.
-pub(crate) async fn status(options: StatusOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn status(
+    options: StatusOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let path = format!("/api/executions/{}", options.id);
-    let execution = if options.follow { follow(client, &options.id).await? } else { client.get(&path).await? };
+    let execution =
+        if options.follow { follow(client, &options.id).await? } else { client.get(&path).await? };
     let timeline = client.get(&format!("{path}/timeline")).await?;
     if as_json {
         output::json(&json!({ "execution": execution, "timeline": timeline }))?;
@@ -125,21 +147,32 @@ pub(crate) async fn status(options: StatusOptions, client: &Client, as_json: boo
     ))?;
     let items = timeline["items"].as_array().cloned().unwrap_or_default();
     let rows = items.iter().map(timeline_row).collect();
-    output::table(&["STEP", "ATTEMPT", "STATUS", "STARTED", "MS", "ERROR"], rows, "nothing has run yet")?;
+    output::table(
+        &["STEP", "ATTEMPT", "STATUS", "STARTED", "MS", "ERROR"],
+        rows,
+        "nothing has run yet",
+    )?;
     for (name, field) in [("output", "output"), ("error", "error")] {
         if !execution[field].is_null() {
             output::line(format!("{name}: {}", execution[field]))?;
         }
     }
     for late in timeline["late"].as_array().into_iter().flatten() {
-        output::line(format!("late, not applied: step {} attempt {} {}", late["step"], late["attempt"], late["status"]))?;
+        output::line(format!(
+            "late, not applied: step {} attempt {} {}",
+            late["step"], late["attempt"], late["status"]
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn timeline_row(item: &Value) -> Vec<String> {
     let error = &item["error"];
-    let said = if error.is_null() { String::new() } else { format!("{}: {}", text(&error["code"]), text(&error["message"])) };
+    let said = if error.is_null() {
+        String::new()
+    } else {
+        format!("{}: {}", text(&error["code"]), text(&error["message"]))
+    };
     vec![
         text(&item["step"]),
         text(&item["attempt"]),
@@ -159,14 +192,22 @@ fn text(value: &Value) -> String {
 }
 
 /// Cancels an execution.
-pub(crate) async fn cancel(options: CancelOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn cancel(
+    options: CancelOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let body = json!({ "reason": options.reason });
     let answer = client.post(&format!("/api/executions/{}/cancel", options.id), &body).await?;
     acknowledge(&answer, "asked to cancel", as_json)
 }
 
 /// Runs an execution again.
-pub(crate) async fn retry(options: ExecutionOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn retry(
+    options: ExecutionOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let answer = client.post(&format!("/api/executions/{}/retry", options.id), &json!({})).await?;
     acknowledge(&answer, "asked to run again", as_json)
 }
@@ -181,7 +222,11 @@ fn acknowledge(answer: &Value, what: &str, as_json: bool) -> anyhow::Result<Exit
 }
 
 /// Prints an execution's log.
-pub(crate) async fn logs(options: LogsOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn logs(
+    options: LogsOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let path = format!("/api/executions/{}/logs", options.id);
     if options.follow {
         return stream_logs(client, &path, as_json).await;
@@ -207,7 +252,10 @@ async fn stream_logs(client: &Client, path: &str, as_json: bool) -> anyhow::Resu
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();
             if let Some(data) = line.strip_prefix(b"data: ") {
-                log_line(&serde_json::from_slice(data).context("the stream is not readable")?, as_json)?;
+                log_line(
+                    &serde_json::from_slice(data).context("the stream is not readable")?,
+                    as_json,
+                )?;
             }
         }
     }
@@ -218,7 +266,8 @@ fn log_line(line: &Value, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         return output::line(line);
     }
-    let fields = if line["fields"].is_null() { String::new() } else { format!(" {}", line["fields"]) };
+    let fields =
+        if line["fields"].is_null() { String::new() } else { format!(" {}", line["fields"]) };
     output::line(format!(
         "{} {:5} {}#{} {}{fields}",
         text(&line["loggedAt"]),
@@ -230,7 +279,11 @@ fn log_line(line: &Value, as_json: bool) -> anyhow::Result<()> {
 }
 
 /// Says why an execution is not moving.
-pub(crate) async fn why(options: ExecutionOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn why(
+    options: ExecutionOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let answer = client.get(&format!("/api/executions/{}/why", options.id)).await?;
     if as_json {
         output::json(&answer)?;

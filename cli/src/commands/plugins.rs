@@ -13,8 +13,13 @@ use crate::client::{Client, problem};
 use crate::output;
 
 /// Uploads a plugin.
-pub(crate) async fn push(options: PushOptions, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
-    let module = std::fs::read(&options.file).with_context(|| format!("cannot read {}", options.file.display()))?;
+pub(crate) async fn push(
+    options: PushOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let module = std::fs::read(&options.file)
+        .with_context(|| format!("cannot read {}", options.file.display()))?;
     let (name, version) = identity(&options)?;
     let query: Vec<_> = [("name", name), ("version", version)]
         .into_iter()
@@ -36,8 +41,11 @@ pub(crate) async fn push(options: PushOptions, client: &Client, as_json: bool) -
 }
 
 fn identity(options: &PushOptions) -> anyhow::Result<(Option<String>, Option<String>)> {
-    let Some(path) = &options.manifest else { return Ok((options.name.clone(), options.version.clone())) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let Some(path) = &options.manifest else {
+        return Ok((options.name.clone(), options.version.clone()));
+    };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let manifest: Value =
         serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
     let field = |name: &str| manifest.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -57,7 +65,11 @@ pub(crate) async fn list(client: &Client, as_json: bool) -> anyhow::Result<ExitC
         .iter()
         .map(|it| vec![text(it, "name"), text(it, "version"), text(it, "kind"), text(it, "digest")])
         .collect();
-    output::table(&["NAME", "VERSION", "KIND", "DIGEST"], rows, "no plugins; upload one: stateflow plugin push FILE")?;
+    output::table(
+        &["NAME", "VERSION", "KIND", "DIGEST"],
+        rows,
+        "no plugins; upload one: stateflow plugin push FILE",
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,7 +77,8 @@ pub(crate) async fn list(client: &Client, as_json: bool) -> anyhow::Result<ExitC
 pub(crate) async fn inspect(options: InspectOptions, client: &Client) -> anyhow::Result<ExitCode> {
     let path = Path::new(&options.plugin);
     let shown = if path.is_file() {
-        let module = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let module =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let sandbox = Sandbox::new(SandboxConfig::new(rand::random()))?;
         let admitted = sandbox.admit(&module).await?;
         json!({

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use postgres::{Server, ServerOptions};
 use store::{Store, StoreSettings};
 use tokio::net::TcpListener;
 
 use crate::arguments::{DevOptions, MigrateOptions, ProcessOptions, ServeOptions};
 use crate::compose::{self, Roles};
 use crate::configuration;
+use crate::dev_postgres::{DevPostgres, DevPostgresOptions};
 use crate::output;
 
 /// Everything on this machine, nothing else needed.
@@ -26,23 +26,29 @@ pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {address}; choose another port with --port"))?;
     let url = format!("http://{}", listener.local_addr()?);
-    let root = options.settings.data_dir.clone();
-    let server = Server::start(ServerOptions { durable: true, ..ServerOptions::new(root) })
-        .await
-        .context("cannot start the private Postgres")?;
+    let database = DevPostgres::start(DevPostgresOptions {
+        data_root: options.settings.data_dir.clone(),
+        ephemeral: options.ephemeral,
+        port: None,
+        cache: configuration::cache_directory(),
+    })
+    .await?;
     let store = StoreSettings {
         max_connections: options.settings.connections,
-        ..StoreSettings::new(server.url(), store::Schema::default())
+        ..StoreSettings::new(database.url(), store::Schema::default())
     };
     let served = async {
         Store::migrate(&store).await?;
         output::note(&format!("StateFlow is at {url} (API: {url}/api/openapi.json)"));
-        output::note(&format!("data is in {}; Ctrl-C stops everything", options.settings.data_dir.display()));
+        output::note(&format!(
+            "data is in {}; Ctrl-C stops everything",
+            options.settings.data_dir.display()
+        ));
         let roles = Roles { api: Some(listener), worker: true };
         compose::run(store, &options.settings, roles, stop).await
     }
     .await;
-    server.stop().await.context("cannot stop the private Postgres")?;
+    database.stop().await?;
     served.map(|()| ExitCode::SUCCESS)
 }
 
@@ -81,7 +87,11 @@ pub(crate) async fn migrate(options: MigrateOptions) -> anyhow::Result<ExitCode>
         }
         None => {
             Store::migrate(&store).await?;
-            output::note(&format!("schema {} is at version {}", store.schema, Store::latest_schema_version()));
+            output::note(&format!(
+                "schema {} is at version {}",
+                store.schema,
+                Store::latest_schema_version()
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

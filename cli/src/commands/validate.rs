@@ -19,11 +19,15 @@ pub(crate) async fn validate(options: &ValidateOptions, as_json: bool) -> anyhow
     let mut valid = true;
     let mut reports = Vec::new();
     for file in &options.files {
-        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let problems = if is_plugin(file, &bytes) { plugin(&bytes).await? } else { definition(&bytes)? };
+        let bytes =
+            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let problems =
+            if is_plugin(file, &bytes) { plugin(&bytes).await? } else { definition(&bytes)? };
         valid &= problems.is_empty();
         if as_json {
-            reports.push(json!({ "file": file, "valid": problems.is_empty(), "diagnostics": problems }));
+            reports.push(
+                json!({ "file": file, "valid": problems.is_empty(), "diagnostics": problems }),
+            );
         } else {
             report(file, &problems)?;
         }

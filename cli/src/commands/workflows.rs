@@ -23,13 +23,16 @@ pub(crate) async fn workflows(
         }
         Some(WorkflowsCommand::Push(files)) => {
             for file in files.files {
-                let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-                let published = push(client, text).await.with_context(|| file.display().to_string())?;
+                let text = std::fs::read_to_string(&file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+                let published =
+                    push(client, text).await.with_context(|| file.display().to_string())?;
                 if as_json {
                     output::json(&published)?;
                 } else {
                     let digest = published["digest"].as_str().unwrap_or_default();
-                    let (name, version) = (published["name"].as_str().unwrap_or_default(), &published["version"]);
+                    let (name, version) =
+                        (published["name"].as_str().unwrap_or_default(), &published["version"]);
                     output::line(format!("{name} version {version} {digest}"))?;
                 }
             }
@@ -52,17 +55,27 @@ async fn list(client: &Client, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         return output::json(&Value::Array(items));
     }
-    let text = |item: &Value, field: &str| item[field].as_str().map_or_else(|| item[field].to_string(), str::to_owned);
+    let text = |item: &Value, field: &str| {
+        item[field].as_str().map_or_else(|| item[field].to_string(), str::to_owned)
+    };
     let rows = items
         .iter()
-        .map(|it| vec![text(it, "name"), text(it, "latestVersion"), text(it, "updatedAt"), text(it, "id")])
+        .map(|it| {
+            vec![text(it, "name"), text(it, "latestVersion"), text(it, "updatedAt"), text(it, "id")]
+        })
         .collect();
-    output::table(&["NAME", "VERSION", "UPDATED", "ID"], rows, "no workflows; publish one: stateflow workflows push FILE")
+    output::table(
+        &["NAME", "VERSION", "UPDATED", "ID"],
+        rows,
+        "no workflows; publish one: stateflow workflows push FILE",
+    )
 }
 
 /// Creates the workflow, or publishes a new version if there is one of its name.
 async fn push(client: &Client, text: String) -> anyhow::Result<Value> {
-    let name = serde_json::from_str::<Value>(&text).ok().and_then(|it| Some(it.get("name")?.as_str()?.to_owned()));
+    let name = serde_json::from_str::<Value>(&text)
+        .ok()
+        .and_then(|it| Some(it.get("name")?.as_str()?.to_owned()));
     let body = text.into_bytes();
     let (mut status, mut answer) =
         client.exchange(Method::POST, "/api/workflows", "application/json", body.clone()).await?;

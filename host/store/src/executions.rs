@@ -227,7 +227,11 @@ impl Store {
     }
 
     /// The newest output of each step that succeeded; those above `max_bytes` only by their size.
-    pub async fn step_outputs(&self, id: Uuid, max_bytes: i32) -> Result<Vec<StepOutput>, StoreError> {
+    pub async fn step_outputs(
+        &self,
+        id: Uuid,
+        max_bytes: i32,
+    ) -> Result<Vec<StepOutput>, StoreError> {
         let rows = sqlx::query!(
             r#"select distinct on (step_id) step_id, octet_length(output::text) as "bytes!",
                       case when octet_length(output::text) <= $2 then output::text end as output

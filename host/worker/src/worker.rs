@@ -130,10 +130,7 @@ impl Worker {
     }
 
     /// Registers under a new id, for as long as it takes. `None` when told to stop.
-    async fn register(
-        &self,
-        stop: &CancellationToken,
-    ) -> Option<(Tenure, JoinHandle<()>)> {
+    async fn register(&self, stop: &CancellationToken) -> Option<(Tenure, JoinHandle<()>)> {
         loop {
             let new = NewWorker {
                 id: Uuid::now_v7(),

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use engine::attempt::{AttemptContext, AttemptReport};
 use engine::failure::{ErrorCode, Failure};
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

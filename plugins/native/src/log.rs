@@ -67,6 +67,7 @@ fn text(message: Value) -> String {
 
 /// The same line in the worker's own log. The level of an event is fixed where it stands, hence the five.
 fn trace(attempt: &AttemptContext, line: &LogLine) {
+    let fields = serde_json::to_string(&line.fields).unwrap_or_default();
     macro_rules! event {
         ($level:ident) => {
             tracing::event!(
@@ -74,7 +75,7 @@ fn trace(attempt: &AttemptContext, line: &LogLine) {
                 execution_id = %attempt.execution_id,
                 step_id = attempt.step_id,
                 attempt = attempt.attempt,
-                fields = %Value::Object(line.fields.clone()),
+                fields,
                 "{}", line.message
             )
         };

@@ -1,3 +1,5 @@
+//! The Rust SDK for StateFlow plugins. Not part of the server, and built for another target.
+
 #![doc = include_str!("../README.md")]
 
 mod error;
@@ -5,6 +7,7 @@ mod export;
 pub mod log;
 
 #[doc(hidden)]
+#[allow(clippy::too_many_arguments, reason = "generated from the WIT files")]
 pub mod bindings {
     //! Generated from `sdk/wit/v1`; reached through [`crate::step!`] only.
     wit_bindgen::generate!({

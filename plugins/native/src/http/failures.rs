@@ -30,8 +30,14 @@ pub(super) fn of(error: reqwest::Error) -> Failure {
     Failure::new(ErrorCode::HttpConnect, message)
 }
 
+/// The error itself, what caused it, and so on.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let current = next?;
+        next = current.source();
+        Some(current)
+    })
 }
 
 fn root_cause(error: &(dyn Error + 'static)) -> String {
@@ -39,8 +45,10 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
 }
 
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    // An I/O error hides what it was made of from its chain of sources.
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    // An I/O error leaves what it was made of out of its chain of sources.
     let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || inner.is_some_and(|inner| inner.is::<rustls::Error>() || is_tls(inner))
+    inner.is_some_and(|inner| is_tls(inner))
 }

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::config::{BodyFormat, HttpConfig};
 use super::scalar::Scalar;
-use crate::{invalid, read_config};
+use crate::invalid;
 
 /// Longer URLs are refused by common servers.
 const MAX_URL_BYTES: usize = 8 * 1024;
-/// As many headers as common servers accept.
-const MAX_HEADERS: usize = 100;
+/// Common servers accept a hundred; the client and the proxies on the way add theirs.
+const MAX_HEADERS: usize = 64;
 /// Names and values together, as common servers accept.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
@@ -145,9 +145,8 @@ fn write_form(fields: &serde_json::Map<String, Value>) -> Result<Vec<u8>, Failur
             single => vec![single.clone()],
         };
         for value in values {
-            let value: Scalar = read_config(value).map_err(|failure| {
-                invalid(format!("`body.{name}` cannot be a form field: {}", failure.message))
-            })?;
+            let value = Scalar::try_from(value)
+                .map_err(|fault| invalid(format!("`body.{name}` in a form: {fault}")))?;
             form.query_pairs_mut().append_pair(name, value.as_str());
         }
     }

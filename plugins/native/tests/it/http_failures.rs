@@ -1,146 +1,113 @@
-//! The `http` step: every failure has its code and its advice.
+//! What goes wrong, and which code and advice it gets.
 
 use std::time::{Duration, SystemTime};
 
 use engine::failure::{ErrorCode, Failure, RetryAdvice};
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::net::TcpListener;
 
-use super::{http_failure, server};
+use crate::{http, server};
 
-async fn status(query: Value) -> Failure {
-    let url = format!("{}/answer", server::start().await);
-    let failure = http_failure(json!({ "url": url, "query": query })).await;
-    assert_eq!(failure.code, ErrorCode::HttpStatus);
-    failure
-}
-
-async fn refused(config: Value) {
-    let failure = http_failure(config.clone()).await;
-    assert_eq!(failure.code, ErrorCode::ConfigInvalid, "{config}: {failure}");
-    assert_eq!(failure.advice, RetryAdvice::Permanent, "{config}");
+async fn failure_at(url: String) -> Failure {
+    http(json!({ "url": url })).await.unwrap_err()
 }
 
 #[tokio::test]
-async fn an_unexpected_status_carries_the_status_and_the_body() {
-    let failure = status(json!({ "status": 500, "body": "oops" })).await;
-    assert_eq!(failure.details, Some(json!({ "status": 500, "body": "oops" })));
-    assert!(failure.message.contains("500"), "{failure}");
-}
-
-#[tokio::test]
-async fn the_clients_own_mistakes_are_permanent_but_for_three() {
-    for code in [400, 401, 404, 409, 422, 499] {
-        let failure = status(json!({ "status": code })).await;
-        assert_eq!(failure.advice, RetryAdvice::Permanent, "{code}");
-    }
-    for code in [408, 425, 429, 500, 502, 503] {
-        let failure = status(json!({ "status": code })).await;
-        assert_eq!(failure.advice, RetryAdvice::Policy, "{code}");
-    }
-}
-
-#[tokio::test]
-async fn a_wait_in_seconds_is_passed_on_up_to_an_hour() {
-    for (retry, expected) in [
-        ("0", 0),
-        ("7", 7000),
-        ("3599", 3_599_000),
-        ("3600", 3_600_000),
-        ("3601", 3_600_000),
-        ("99999999999999999999999", 3_600_000),
+async fn the_clients_faults_are_permanent_except_those_about_the_moment() {
+    let base = server::start().await;
+    for (status, advice) in [
+        (400, RetryAdvice::Permanent),
+        (401, RetryAdvice::Permanent),
+        (404, RetryAdvice::Permanent),
+        (408, RetryAdvice::Policy),
+        (409, RetryAdvice::Permanent),
+        (425, RetryAdvice::Policy),
+        (429, RetryAdvice::Policy),
+        (500, RetryAdvice::Policy),
+        (503, RetryAdvice::Policy),
     ] {
-        for code in [429, 503] {
-            let failure = status(json!({ "status": code, "retry": retry })).await;
-            assert_eq!(failure.advice, RetryAdvice::AfterMs(expected), "{code} {retry}");
-        }
+        let failure = failure_at(format!("{base}/status/{status}")).await;
+        assert_eq!((failure.code, failure.advice), (ErrorCode::HttpStatus, advice), "{status}");
+        assert_eq!(failure.details.unwrap()["status"], status);
     }
 }
 
 #[tokio::test]
-async fn a_wait_up_to_a_date_is_passed_on_up_to_an_hour() {
-    let date = |ahead| httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(ahead));
-    let failure = status(json!({ "status": 503, "retry": date(86_400) })).await;
-    assert_eq!(failure.advice, RetryAdvice::AfterMs(3_600_000));
-    let failure = status(json!({ "status": 429, "retry": date(1800) })).await;
-    let RetryAdvice::AfterMs(wait) = failure.advice else { panic!("{:?}", failure.advice) };
-    assert!(wait > 0 && wait <= 1_800_000, "{wait}");
-    let past = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let failure = status(json!({ "status": 429, "retry": past })).await;
-    assert_eq!(failure.advice, RetryAdvice::AfterMs(0));
-}
-
-#[tokio::test]
-async fn a_wait_that_cannot_be_read_or_does_not_belong_is_ignored() {
-    for (code, retry, expected) in [
-        (429, "soon", RetryAdvice::Policy),
-        (503, "-1", RetryAdvice::Policy),
-        (500, "7", RetryAdvice::Policy),
-        (404, "7", RetryAdvice::Permanent),
+async fn retry_after_is_heeded_on_429_and_503_only() {
+    let base = server::start().await;
+    for (status, advice) in [
+        (429, RetryAdvice::AfterMs(7_000)),
+        (503, RetryAdvice::AfterMs(7_000)),
+        (500, RetryAdvice::Policy),
+        (404, RetryAdvice::Permanent),
     ] {
-        let failure = status(json!({ "status": code, "retry": retry })).await;
-        assert_eq!(failure.advice, expected, "{code} {retry}");
+        let failure = failure_at(format!("{base}/retry/{status}/7")).await;
+        assert_eq!(failure.advice, advice, "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_peer_that_is_not_there_is_a_connect_failure() {
-    let unreachable = server::nobody().await;
-    for url in [unreachable, "http://no-such-host.invalid/".into()] {
-        let failure = http_failure(json!({ "url": url, "query": { "token": "s3cret" } })).await;
-        assert_eq!(failure.code, ErrorCode::HttpConnect, "{failure}");
-        assert_eq!(failure.advice, RetryAdvice::Policy);
-        assert!(!failure.message.contains("s3cret"), "{failure}");
-    }
-}
+async fn retry_after_may_be_a_date_or_nonsense() {
+    let base = server::start().await;
+    let date = httpdate(SystemTime::now() + Duration::from_hours(2));
+    let failure = failure_at(format!("{base}/retry/503/{date}")).await;
+    let RetryAdvice::AfterMs(pause) = failure.advice else { panic!("{failure:?}") };
+    // A date has whole seconds, and the test may take its time; two hours are told from zero and from a day.
+    assert!((3_600_000..=7_200_000).contains(&pause), "{pause}");
 
-#[tokio::test]
-async fn a_connection_that_breaks_is_a_connect_failure() {
-    let before = server::raw(b"").await;
-    let within = server::raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await;
-    let nonsense = server::raw(b"220 smtp ready\r\n").await;
-    for url in [before, within, nonsense] {
-        let failure = http_failure(json!({ "url": url })).await;
-        assert_eq!(failure.code, ErrorCode::HttpConnect, "{failure}");
-    }
-}
-
-#[tokio::test]
-async fn a_peer_that_does_not_speak_tls_is_a_tls_failure() {
-    let url = server::start().await.replace("http://", "https://");
-    let failure = http_failure(json!({ "url": url })).await;
-    assert_eq!(failure.code, ErrorCode::HttpTls, "{failure}");
+    let failure = failure_at(format!("{base}/retry/503/soon")).await;
     assert_eq!(failure.advice, RetryAdvice::Policy);
 }
 
+fn httpdate(instant: SystemTime) -> String {
+    httpdate::fmt_http_date(instant).replace(' ', "%20")
+}
+
 #[tokio::test]
-async fn a_config_that_cannot_be_sent_is_refused_for_good() {
-    let url = "http://localhost:1/";
-    for config in [
-        json!({ "url": "not a url" }),
-        json!({ "url": "/relative" }),
-        json!({ "url": "ftp://localhost/" }),
-        json!({ "url": "http://" }),
-        json!({ "url": url, "method": "FETCH" }),
-        json!({ "url": url, "headers": { "bad name": "x" } }),
-        json!({ "url": url, "headers": { "x": "a\r\nb: c" } }),
-        json!({ "url": url, "headers": { "Content-Length": "3" } }),
-        json!({ "url": url, "query": { "list": [1] } }),
-        json!({ "url": url, "body": 7, "bodyFormat": "text" }),
-        json!({ "url": url, "body": "a=b", "bodyFormat": "form" }),
-        json!({ "url": url, "body": { "a": [1] }, "bodyFormat": "form" }),
-        json!({ "url": url, "expectStatus": ["2x"] }),
-        json!({ "url": url, "expectStatus": ["6xx"] }),
-        json!({ "url": url, "expectStatus": [99] }),
-        json!({ "url": url, "unknown": 1 }),
-        json!({ "method": "GET" }),
-    ] {
-        refused(config).await;
+async fn a_failure_carries_the_beginning_of_the_body_and_no_credentials() {
+    let base = server::start().await;
+    for (bytes, kept, truncated) in [(4095, 4095, false), (4096, 4096, false), (4097, 4096, true)] {
+        let details = failure_at(format!("{base}/status/500/bytes/{bytes}")).await.details.unwrap();
+        assert_eq!(details["body"].as_str().unwrap().len(), kept);
+        assert_eq!(details["bodyTruncated"], truncated, "{bytes}");
+        assert!(details["headers"].get("content-type").is_some());
+        assert!(!details.to_string().contains("secret"), "{details}");
     }
 }
 
 #[tokio::test]
-async fn a_header_value_is_not_repeated_in_a_message() {
-    let headers = json!({ "authorization": "s3cret\n" });
-    let failure = http_failure(json!({ "url": "http://localhost:1/", "headers": headers })).await;
-    assert!(!failure.message.contains("s3cret"), "{failure}");
+async fn nobody_listening_and_unknown_hosts_are_connection_failures() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    for url in [format!("http://{address}/?token=hush"), "http://nobody.invalid/?token=hush".into()]
+    {
+        let failure = failure_at(url.clone()).await;
+        assert_eq!(
+            (failure.code, failure.advice),
+            (ErrorCode::HttpConnect, RetryAdvice::Policy),
+            "{url}"
+        );
+        assert!(!failure.message.contains("hush"), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_a_connection_failure() {
+    for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"] {
+        let address = server::raw(answer).await;
+        let failure = failure_at(format!("http://{address}/")).await;
+        assert_eq!(failure.code, ErrorCode::HttpConnect, "{answer:?}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_a_tls_failure() {
+    let address = server::raw("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let failure = failure_at(format!("https://{address}/")).await;
+    assert_eq!(
+        (failure.code, failure.advice),
+        (ErrorCode::HttpTls, RetryAdvice::Policy),
+        "{failure}"
+    );
 }

@@ -1,56 +1,52 @@
-//! The `log` step.
+//! The step type `log`.
 
-use engine::attempt::{AttemptReport, LogLevel};
-use engine::failure::{ErrorCode, RetryAdvice};
-use serde_json::{Value, json};
-use stateflow_native::HttpSettings;
+use engine::attempt::{LogLevel, LogLine};
+use engine::failure::ErrorCode;
+use serde_json::{Map, Value, json};
 
-async fn log(config: Value) -> AttemptReport {
-    super::run_with(HttpSettings::default(), "log", config).await
-}
+use crate::run;
 
-async fn message(message: Value) -> String {
-    log(json!({ "message": message })).await.logs.remove(0).message
-}
-
-#[tokio::test]
-async fn a_line_is_written_at_info_unless_the_config_says_otherwise() {
-    let plain = log(json!({ "message": "hello" })).await;
-    assert_eq!(plain.result, Ok(Value::Null));
-    assert_eq!((plain.logs[0].level, plain.logs.len()), (LogLevel::Info, 1));
-    let full = log(json!({ "level": "warn", "message": "low", "fields": { "left": 3 } })).await;
-    assert_eq!(full.logs[0].level, LogLevel::Warn);
-    assert_eq!(Value::from(full.logs[0].fields.clone()), json!({ "left": 3 }));
+async fn line(config: Value) -> LogLine {
+    let report = run("log", config).await;
+    assert_eq!(report.result, Ok(Value::Null));
+    let [line] = <[LogLine; 1]>::try_from(report.logs).unwrap();
+    line
 }
 
 #[tokio::test]
-async fn what_is_not_a_string_is_written_as_json() {
-    assert_eq!(message(json!({ "b": [1, null], "a": "x" })).await, r#"{"b":[1,null],"a":"x"}"#);
-    assert_eq!(message(json!(12.5)).await, "12.5");
-    assert_eq!(message(Value::Null).await, "null");
+async fn a_message_becomes_one_line_at_info_unless_it_says_otherwise() {
+    let plain = line(json!({ "message": "hello" })).await;
+    assert_eq!(
+        plain,
+        LogLine { level: LogLevel::Info, message: "hello".into(), fields: Map::new() }
+    );
+    let full = line(json!({ "message": "m", "level": "error", "fields": { "order": 7 } })).await;
+    assert_eq!((full.level, &full.fields["order"]), (LogLevel::Error, &json!(7)));
 }
 
 #[tokio::test]
-async fn a_message_is_cut_between_characters_when_it_is_over_sixteen_kibibytes() {
-    let limit = 16 * 1024;
-    for length in [limit - 1, limit] {
-        assert_eq!(message("x".repeat(length).into()).await.len(), length);
+async fn a_message_that_is_not_a_string_is_written_as_json() {
+    assert_eq!(line(json!({ "message": { "a": 1 } })).await.message, r#"{"a":1}"#);
+    assert_eq!(line(json!({ "message": 5 })).await.message, "5");
+}
+
+#[tokio::test]
+async fn a_message_is_cut_after_16_kib_and_says_so() {
+    for (bytes, cut) in [(16 * 1024 - 1, false), (16 * 1024, false), (16 * 1024 + 1, true)] {
+        let message = line(json!({ "message": "x".repeat(bytes) })).await.message;
+        assert_eq!(message.ends_with("… [cut]"), cut, "{bytes}");
+        assert_eq!(message.len(), bytes.min(16 * 1024), "{bytes}");
     }
-    let cut = message("x".repeat(limit + 1).into()).await;
-    assert_eq!(cut, format!("{}… (truncated)", "x".repeat(limit)));
-    let wide = message(format!("x{}", "é".repeat(limit)).into()).await;
-    assert_eq!(wide, format!("x{}… (truncated)", "é".repeat(limit / 2 - 1)));
+    // Characters of two bytes are never split.
+    let message = line(json!({ "message": "ü".repeat(9000) })).await.message;
+    assert!(message.len() <= 16 * 1024 && message.ends_with("ü… [cut]"));
 }
 
 #[tokio::test]
-async fn an_unknown_field_or_level_is_refused_for_good() {
-    for config in [
-        json!({ "message": "m", "colour": "red" }),
-        json!({ "message": "m", "level": "loud" }),
-        json!({ "level": "info" }),
-    ] {
-        let failure = log(config).await.result.unwrap_err();
-        assert_eq!(failure.code, ErrorCode::ConfigInvalid);
-        assert_eq!(failure.advice, RetryAdvice::Permanent);
-    }
+async fn a_config_without_a_message_is_invalid_and_logs_nothing() {
+    let report = run("log", json!({ "level": "info" })).await;
+    let failure = report.result.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::ConfigInvalid);
+    assert!(failure.message.contains("`message`"), "{}", failure.message);
+    assert!(report.logs.is_empty());
 }

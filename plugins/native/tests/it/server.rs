@@ -1,115 +1,105 @@
-//! A local HTTP server for the tests.
+//! A small HTTP server that answers as the tests need it.
 
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::body::Body;
+use axum::extract::{Path, Request};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Starts the server, and gives its base URL.
+/// Starts it and gives its base URL. It ends with the test's runtime.
 pub(crate) async fn start() -> String {
-    let router = Router::new()
+    let routes = Router::new()
         .route("/echo", any(echo))
-        .route("/answer", any(answer))
-        .route("/bytes/{count}", get(|Path(count): Path<usize>| async move { vec![b'x'; count] }))
-        .route("/stream/{count}", get(stream))
-        .route("/endless", get(endless))
-        .route("/redirect/{left}", get(redirect));
+        .route("/status/{code}", any(status))
+        .route("/bytes/{count}", get(bytes))
+        .route("/status/{code}/bytes/{count}", get(status_with_bytes))
+        .route("/retry/{code}/{after}", get(retry))
+        .route("/typed/{kind}", get(typed))
+        .route("/redirect/{count}", get(redirect))
+        .route("/redirect-away", get(redirect_away));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    format!("http://{address}")
 }
 
-/// Says what it was asked.
-async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let headers: BTreeMap<_, _> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
-        .collect();
-    let body = String::from_utf8_lossy(&body);
-    axum::Json(json!({
-        "method": method.as_str(),
-        "uri": uri.to_string(),
-        "headers": headers,
-        "body": body,
-    }))
-    .into_response()
-}
-
-/// Answers as the query says: `status`, `type`, `retry`, and either `hex` or `body`.
-async fn answer(Query(query): Query<BTreeMap<String, String>>) -> Response {
-    let mut response = Response::builder();
-    if let Some(status) = query.get("status") {
-        response = response.status(StatusCode::from_bytes(status.as_bytes()).unwrap());
-    }
-    for (name, header) in [("type", "content-type"), ("retry", "retry-after")] {
-        if let Some(value) = query.get(name) {
-            response = response.header(header, value);
-        }
-    }
-    let body = match (query.get("repeat"), query.get("body").map(String::as_str)) {
-        (Some(times), Some(text)) => text.repeat(times.parse().unwrap()).into_bytes(),
-        (_, Some("binary")) => vec![0xff, 0x00, 0xfe],
-        (_, text) => text.unwrap_or_default().as_bytes().to_vec(),
-    };
-    response.header("x-two", "a").header("x-two", "b").body(Body::from(body)).unwrap()
-}
-
-async fn redirect(Path(left): Path<u32>) -> Redirect {
-    match left {
-        0 => Redirect::temporary("/echo"),
-        left => Redirect::temporary(&format!("/redirect/{}", left - 1)),
-    }
-}
-
-/// A body without a length, in chunks of a hundred bytes.
-async fn stream(Path(count): Path<usize>) -> Body {
-    let (mut writer, body) = piped();
-    tokio::spawn(async move {
-        for start in (0..count).step_by(100) {
-            let chunk = vec![b'x'; (count - start).min(100)];
-            if writer.write_all(&chunk).await.is_err() {
-                return;
-            }
-        }
-    });
-    body
-}
-
-async fn endless() -> Body {
-    let (mut writer, body) = piped();
-    tokio::spawn(async move { while writer.write_all(&[b'x'; 4096]).await.is_ok() {} });
-    body
-}
-
-fn piped() -> (tokio::io::DuplexStream, Body) {
-    let (writer, reader) = tokio::io::duplex(4096);
-    (writer, Body::from_stream(tokio_util::io::ReaderStream::new(reader)))
-}
-
-/// A server that reads a request, writes these bytes, and hangs up.
-pub(crate) async fn raw(answer: &'static [u8]) -> String {
+/// A server that reads a request, answers with these bytes and hangs up.
+pub(crate) async fn raw(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        while let Ok((mut connection, _)) = listener.accept().await {
+        while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
-            let _ = connection.read(&mut request).await;
-            let _ = connection.write_all(answer).await;
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    url
+    address
 }
 
-/// A URL that nobody listens on.
-pub(crate) async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// Everything that arrived.
+async fn echo(request: Request) -> axum::Json<Value> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let headers: Map<String, Value> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()))
+        .collect();
+    axum::Json(json!({
+        "method": parts.method.as_str(),
+        "query": parts.uri.query(),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&body),
+    }))
+}
+
+async fn status(Path(code): Path<u16>) -> StatusCode {
+    StatusCode::from_u16(code).unwrap()
+}
+
+async fn bytes(Path(count): Path<usize>) -> String {
+    "x".repeat(count)
+}
+
+async fn status_with_bytes(Path((code, count)): Path<(u16, usize)>) -> impl IntoResponse {
+    (StatusCode::from_u16(code).unwrap(), [("set-cookie", "secret=1")], "x".repeat(count))
+}
+
+async fn retry(Path((code, after)): Path<(u16, String)>) -> impl IntoResponse {
+    (StatusCode::from_u16(code).unwrap(), [("retry-after", after)])
+}
+
+async fn typed(Path(kind): Path<String>) -> Response {
+    let (content_type, body): (&str, &[u8]) = match kind.as_str() {
+        "json" => ("application/json; charset=utf-8", br#"{"a":[1,2.5]}"#),
+        "problem" => ("application/problem+json", br#"{"code":"X"}"#),
+        "broken-json" => ("application/json", b"{oops"),
+        "text" => ("text/plain", "grüße".as_bytes()),
+        "binary" => ("application/octet-stream", &[0xff, 0x00, 0x80]),
+        _ => ("application/json", b""),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", content_type.parse().unwrap());
+    headers.append("x-many", "a".parse().unwrap());
+    headers.append("x-many", "b".parse().unwrap());
+    (headers, Body::from(body.to_vec())).into_response()
+}
+
+async fn redirect(Path(count): Path<u32>) -> Redirect {
+    match count {
+        0 | 1 => Redirect::temporary("/echo"),
+        more => Redirect::temporary(&format!("/redirect/{}", more - 1)),
+    }
+}
+
+/// To the address in the query, which is another host than this one.
+async fn redirect_away(uri: Uri) -> Redirect {
+    Redirect::temporary(uri.query().unwrap_or_default())
 }
