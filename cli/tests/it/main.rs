@@ -1,0 +1,10 @@
+//! The binary from outside: real processes, a real Postgres, a real HTTP service that keeps a ledger.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod ledger;
+mod processes;
+mod workbench;
+
+mod exactly_once;
+mod server_lost;
+mod worker_lost;

@@ -1,0 +1,54 @@
+//! Worker processes that a test starts, stops, pauses and kills.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A `stateflow worker`; killed with its handle.
+pub(crate) struct WorkerProcess(Child);
+
+impl WorkerProcess {
+    /// Starts one with leases of a second.
+    pub(crate) fn start(database_url: &str, data: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
+            .args(["worker", "--lease-ms", "1000", "--concurrency", "20", "--connections", "6"])
+            .env("DATABASE_URL", database_url)
+            .env("STATEFLOW_DATA_DIR", data)
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Kills it without a chance to say goodbye.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has. It has to end well.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.0.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        // A worker that was stopped or killed is gone already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}

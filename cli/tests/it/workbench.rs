@@ -1,0 +1,95 @@
+//! A migrated store with a workflow whose one step calls the ledger, and ways to look at what became of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::Utc;
+use engine::machine::State;
+use serde_json::json;
+use store::executions::Filter;
+use store::starts::NewExecution;
+use store::workflows::{NewVersion, Version};
+use store::{DEFAULT_NAMESPACE, Schema, Store, StoreSettings};
+use tempfile::TempDir;
+use tokio::time::{Instant, interval};
+use uuid::Uuid;
+
+/// A test gives up after this long.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Where a test works.
+pub(crate) struct Workbench {
+    pub(crate) store: Store,
+    pub(crate) url: String,
+    pub(crate) data: TempDir,
+    workflow: Version,
+}
+
+impl Workbench {
+    pub(crate) async fn new(database_url: &str, ledger_url: &str) -> Self {
+        let settings = StoreSettings::new(database_url, Schema::default());
+        Store::migrate(&settings).await.unwrap();
+        let store = Store::open(settings).await.unwrap();
+        let definition = json!({ "name": "enter", "steps": [
+            { "id": "enter", "type": "http", "config": { "url": ledger_url, "method": "POST" } },
+        ] });
+        let new = NewVersion {
+            namespace_id: DEFAULT_NAMESPACE,
+            name: "enter".to_owned(),
+            definition,
+            plugin_lock: BTreeMap::new(),
+        };
+        let workflow = store.create_workflow(&new).await.unwrap();
+        let data = tempfile::tempdir().unwrap();
+        Self { store, url: database_url.to_owned(), data, workflow }
+    }
+
+    /// Puts so many executions into the queue.
+    pub(crate) async fn start(&self, count: usize) -> Vec<Uuid> {
+        let new: Vec<_> = (0..count)
+            .map(|_| NewExecution {
+                id: Uuid::now_v7(),
+                namespace_id: DEFAULT_NAMESPACE,
+                workflow_id: self.workflow.workflow_id,
+                version: 1,
+                state: State::new(Utc::now(), None),
+                input: "{}".to_owned(),
+                labels: BTreeMap::new(),
+                due_at: None,
+                idempotency_key: None,
+                watched: false,
+            })
+            .collect();
+        self.store.start_executions(&new).await.unwrap().into_iter().map(|it| it.id).collect()
+    }
+
+    /// Waits until so many executions have a status.
+    pub(crate) async fn reach(&self, status: &str, count: usize) {
+        let until = Instant::now() + PATIENCE;
+        let mut look = interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            // The database may be away in the middle of a test.
+            let reached = self.count(status).await.unwrap_or(0);
+            if reached >= count {
+                return;
+            }
+            assert!(Instant::now() < until, "{reached} of {count} are {status}");
+        }
+    }
+
+    async fn count(&self, status: &str) -> Option<usize> {
+        let filter = Filter { status: Some(status.to_owned()), ..Filter::default() };
+        let limit = i64::from(i32::MAX);
+        Some(self.store.executions(DEFAULT_NAMESPACE, &filter, limit).await.ok()?.len())
+    }
+
+    /// How each attempt of an execution ended: `succeeded`, or the error's code.
+    pub(crate) async fn attempts(&self, id: Uuid) -> Vec<String> {
+        let attempts = self.store.attempts(id, 0, 1_000).await.unwrap();
+        attempts
+            .into_iter()
+            .map(|it| it.failure.map_or(it.status, |failure| failure.code.to_string()))
+            .collect()
+    }
+}
