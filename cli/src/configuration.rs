@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,8 +64,8 @@ pub(crate) fn worker(options: &SettingsOptions) -> WorkerSettings {
 /// machine.
 pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig> {
     let directory = options.data_dir.join("plugins");
-    private_directory(&options.data_dir)?;
-    private_directory(&directory)?;
+    make_directory(&options.data_dir)?;
+    make_directory(&directory)?;
     let key = cache_key(&options.data_dir.join("plugins.key"))?;
     Ok(SandboxConfig {
         cache_dir: Some(directory),
@@ -83,11 +82,8 @@ pub(crate) fn cache_directory() -> PathBuf {
     base.unwrap_or_else(std::env::temp_dir).join("stateflow")
 }
 
-fn private_directory(path: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
+fn make_directory(path: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(path)
         .with_context(|| format!("cannot make the directory {}", path.display()))
 }
 
@@ -100,13 +96,15 @@ fn cache_key(path: &Path) -> anyhow::Result<[u8; 32]> {
         return Ok(key);
     }
     let key: [u8; 32] = rand::random();
-    // `create_new`: of two processes that start at once, one makes the key and the other reads it.
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(hex::encode(key).as_bytes()).context("cannot write the plugins' key")?;
-            Ok(key)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => cache_key(path),
-        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file =
+        tempfile::NamedTempFile::new_in(directory).context("cannot make the plugins' key")?;
+    file.write_all(hex::encode(key).as_bytes()).context("cannot write the plugins' key")?;
+    // The whole file appears at once, and never in place of another: of two processes that start together, one
+    // makes the key and the other reads it.
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(key),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => cache_key(path),
+        Err(error) => Err(error.error).with_context(|| format!("cannot make {}", path.display())),
     }
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// Tests of many processes run at once, each with a pool of its own.
 const MAX_CONNECTIONS: u32 = 500;
 /// A watcher takes at most 30 s to stop the server; one that was killed meanwhile must not block for ever.
-const STOPPING_LIMIT: Duration = Duration::from_secs(60);
+const STOPPING_LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
 static SERVER: OnceCell<TestServer> = OnceCell::const_new();

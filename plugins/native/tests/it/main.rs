@@ -1,5 +1,10 @@
 //! The built-in step types against a real server on this machine.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's server and its requests may panic like the tests themselves"
+)]
+
 mod http_config;
 mod http_failures;
 mod http_limits;
