@@ -244,6 +244,7 @@ pub(crate) enum PluginCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct PushOptions {
     /// The .wasm file.
     pub(crate) file: PathBuf,

@@ -29,8 +29,9 @@ pub(crate) struct DevPostgres {
     /// Declared first: the server stops before its directory goes and its lock is released.
     server: Server,
     url: String,
+    /// Removes the directory where no server came to be; a server removes its own.
     ephemeral: Option<TempDir>,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl DevPostgres {
@@ -46,12 +47,16 @@ impl DevPostgres {
             None => (options.data_root.join("postgres"), Some(lock(&options.data_root)?)),
         };
         let binaries = binaries(&options.cache, &directory).await?;
-        let settings = ServerOptions { port: options.port, ..ServerOptions::new(directory) };
+        let settings = ServerOptions {
+            port: options.port,
+            keep: !options.ephemeral,
+            ..ServerOptions::new(directory)
+        };
         let server = tokio::task::spawn_blocking(move || Server::start(&binaries, settings))
             .await
             .context("the thread that starts Postgres ended")?
             .context("cannot start the private Postgres")?;
-        Ok(Self { url: server.url(), server, ephemeral, _lock: lock })
+        Ok(Self { url: server.url(), server, ephemeral, lock })
     }
 
     /// Where to connect.
@@ -61,12 +66,15 @@ impl DevPostgres {
 
     /// Stops the server in order and, if it is ephemeral, removes its data.
     pub(crate) async fn stop(self) -> Result<()> {
-        let Self { server, ephemeral, _lock, .. } = self;
+        let Self { server, ephemeral, lock, .. } = self;
         tokio::task::spawn_blocking(move || server.stop(StopMode::Fast))
             .await
             .context("the thread that stops Postgres ended")?
             .context("cannot stop the private Postgres")?;
-        ephemeral.map_or(Ok(()), TempDir::close).context("cannot remove the temporary database")
+        // Not before the server is gone: whoever gets the lock next may start one.
+        drop(lock);
+        drop(ephemeral);
+        Ok(())
     }
 }
 
@@ -133,11 +141,11 @@ mod tests {
     #[tokio::test]
     async fn a_database_whose_parent_was_killed_is_adopted() {
         let root = tempfile::tempdir().unwrap();
-        let DevPostgres { server, url, _lock, .. } =
+        let DevPostgres { server, url, lock, .. } =
             DevPostgres::start(options(&root)).await.unwrap();
         let (pid, home) = (server.pid(), server.directory().to_owned());
         server.detach();
-        drop(_lock);
+        drop(lock);
 
         let adopted = DevPostgres::start(options(&root)).await.unwrap();
         assert_eq!((adopted.server.pid(), adopted.url()), (pid, url.as_str()));

@@ -3,7 +3,7 @@
 //! Killing the parent leaves the server running; whoever opens the directory next adopts it. The caller makes sure,
 //! with a lock of its own, that only one process at a time opens a directory.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub struct ServerOptions {
     pub port: Option<u16>,
     /// False trades the survival of a power cut for speed. For tests only.
     pub durable: bool,
+    /// False removes the directory with all data when the server is stopped.
+    pub keep: bool,
     /// Upper bound of concurrent connections.
     pub max_connections: u32,
 }
@@ -47,7 +49,13 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// A durable server on a free port for a hundred connections.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), port: None, durable: true, max_connections: 100 }
+        Self {
+            directory: directory.into(),
+            port: None,
+            durable: true,
+            keep: true,
+            max_connections: 100,
+        }
     }
 }
 
@@ -130,10 +138,10 @@ impl Server {
         Postmaster::on(&self.cluster.data()).map(|found| found.pid.as_raw())
     }
 
-    /// Stops it and waits for its end.
+    /// Stops it, waits for its end, and removes what is not to be kept.
     pub fn stop(mut self, mode: StopMode) -> Result<()> {
         self.stops_on_drop = false;
-        self.shut_down(mode)
+        self.end(mode)
     }
 
     /// Stops it in this way and starts it again on the same port.
@@ -248,6 +256,17 @@ impl Server {
         }
     }
 
+    fn end(&mut self, mode: StopMode) -> Result<()> {
+        self.shut_down(mode)?;
+        if self.options.keep {
+            return Ok(());
+        }
+        // Not the caller's part: only this server knows where the files really are.
+        let directory = &self.cluster.directory;
+        fs::remove_dir_all(directory)
+            .with_context(|| format!("cannot remove {}", directory.display()))
+    }
+
     fn shut_down(&mut self, mode: StopMode) -> Result<()> {
         let (signal, limit) = match mode {
             StopMode::Fast => (Signal::SIGINT, STOP_LIMIT),
@@ -300,7 +319,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.stops_on_drop
-            && let Err(error) = self.shut_down(StopMode::Fast)
+            && let Err(error) = self.end(StopMode::Fast)
         {
             tracing::warn!(error = %format!("{error:#}"), "cannot stop the private Postgres");
         }

@@ -40,7 +40,8 @@ impl PrivatePostgres {
     fn start() -> Result<Self> {
         let binaries = Binaries::find(None).context("no Postgres server is installed")?;
         let home = tempfile::tempdir()?;
-        let server = Server::start(&binaries, ServerOptions::new(home.path()))?;
+        let options = ServerOptions { keep: false, ..ServerOptions::new(home.path()) };
+        let server = Server::start(&binaries, options)?;
         Ok(Self { url: server.url(), server: Some(server), _home: home })
     }
 }

@@ -1,7 +1,5 @@
 //! Real servers: data kept, adopted after the handle is gone, nothing left behind.
 
-use std::fs;
-
 use tempfile::TempDir;
 
 use super::*;
@@ -66,6 +64,22 @@ fn a_dropped_server_leaves_no_process() {
     drop(Server::start(&binaries(), options(&home)).unwrap());
     assert_eq!(Postmaster::on(&home.path().join("data")), None);
     assert!(!home.path().join("data/postmaster.pid").exists());
+}
+
+#[test]
+fn what_is_not_to_be_kept_goes_with_the_server() {
+    for stops in [true, false] {
+        let home = tempfile::tempdir().unwrap();
+        let wanted = ServerOptions { keep: false, ..options(&home) };
+        let server = Server::start(&binaries(), wanted).unwrap();
+        let directory = server.directory().to_owned();
+        if stops {
+            server.stop(StopMode::Fast).unwrap();
+        } else {
+            drop(server);
+        }
+        assert!(!directory.exists());
+    }
 }
 
 #[test]
