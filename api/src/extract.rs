@@ -92,7 +92,7 @@ pub(crate) fn check_key(key: &str) -> Result<String, ApiError> {
 }
 
 /// A page's size: 50, or what was asked for within 1 to 500.
-pub(crate) fn page_size(asked: Option<i64>) -> Result<i64, ApiError> {
+pub(crate) fn page_size(asked: Option<u32>) -> Result<u32, ApiError> {
     match asked {
         None => Ok(50),
         Some(size @ 1..=500) => Ok(size),

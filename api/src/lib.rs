@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![expect(unused_qualifications, reason = "what utoipa's macros generate for query types")]
 
 mod router;
 pub use router::{router, serve};

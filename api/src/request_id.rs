@@ -38,19 +38,19 @@ pub(crate) async fn finish(
     if status.is_server_error() {
         tracing::warn!(request_id = %id, %method, route, %status, "a request failed");
     }
-    with_id(response, id)
+    with_id(response, &id)
 }
 
-fn with_id(mut response: Response, id: String) -> Response {
+fn with_id(mut response: Response, id: &str) -> Response {
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
-        problem.request_id = Some(id.clone());
+        problem.request_id = Some(id.to_owned());
         let body = serde_json::to_vec(&problem).expect("a problem always prints as JSON");
         *response.body_mut() = Body::from(body);
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert("x-request-id", value);
     }
     response

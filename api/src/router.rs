@@ -94,7 +94,7 @@ pub async fn serve(
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        served = server.into_future() => served,
+        outcome = server.into_future() => outcome,
         () = too_long => Ok(()),
     }
 }

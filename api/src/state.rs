@@ -51,6 +51,7 @@ pub struct Inner {
     pub(crate) max_upload_bytes: usize,
     pub(crate) max_wait: Duration,
     definitions: moka::future::Cache<(Uuid, i32), Arc<Definition>>,
+    namespace_id: i32,
 }
 
 impl std::ops::Deref for ApiState {
@@ -84,12 +85,13 @@ impl ApiState {
             max_upload_bytes: parts.max_upload_bytes,
             max_wait: parts.max_wait,
             definitions: moka::future::Cache::new(KEPT_VERSIONS),
+            namespace_id: DEFAULT_NAMESPACE,
         })))
     }
 
     /// The namespace of a request: there is one so far.
     pub(crate) fn namespace(&self) -> i32 {
-        DEFAULT_NAMESPACE
+        self.0.namespace_id
     }
 
     /// A published definition; versions never change, so it is read once.

@@ -81,7 +81,7 @@ pub(crate) struct WorkflowPage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// 1 to 500; 50 if not given.
-    limit: Option<i64>,
+    limit: Option<u32>,
     /// `nextCursor` of the page before.
     cursor: Option<String>,
 }
@@ -94,8 +94,8 @@ pub(crate) async fn list(
 ) -> Result<Json<WorkflowPage>, ApiError> {
     let limit = page_size(query.limit)?;
     let after = query.cursor.unwrap_or_default();
-    let found = state.store.workflows(state.namespace(), &after, limit + 1).await?;
-    let more = found.len() as i64 > limit;
+    let found = state.store.workflows(state.namespace(), &after, i64::from(limit) + 1).await?;
+    let more = found.len() > limit as usize;
     let items: Vec<WorkflowView> = found.into_iter().take(limit as usize).map(Into::into).collect();
     let next_cursor = items.last().filter(|_| more).map(|it| it.name.clone());
     Ok(Json(WorkflowPage { items, next_cursor }))

@@ -19,7 +19,7 @@ use crate::arguments::SettingsOptions;
 use crate::configuration;
 
 /// The longest `?wait=`.
-const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(300);
+const MAX_WAIT: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// Which roles a process plays.
 pub(crate) struct Roles {

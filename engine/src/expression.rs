@@ -126,7 +126,12 @@ impl Expression {
         if self.references.loop_depth == 0 {
             return Ok(());
         }
-        let longest = extent.longest_collection.max(self.references.longest_literal);
+        let mut longest = extent.longest_collection.max(self.references.longest_literal);
+        if self.references.makes_collections {
+            longest = longest.max(extent.longest_string);
+        }
+        // Putting things together makes longer ones.
+        let longest = longest.saturating_mul(1 + self.references.sums);
         let turns = longest.saturating_pow(self.references.loop_depth);
         let bytes = if self.references.builds_strings {
             turns.saturating_mul(extent.longest_string)

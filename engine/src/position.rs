@@ -110,12 +110,11 @@ impl Scanner<'_> {
                     depth += 1;
                     self.at += 1;
                 }
-                b'}' | b']' if depth == 0 => return Some(()),
+                b'}' | b']' | b',' if depth == 0 => return Some(()),
                 b'}' | b']' => {
                     depth -= 1;
                     self.at += 1;
                 }
-                b',' if depth == 0 => return Some(()),
                 _ => self.at += 1,
             }
             if depth == 0 && matches!(self.peek(), None | Some(b',' | b'}' | b']')) {

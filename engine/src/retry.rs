@@ -111,6 +111,12 @@ impl RetryPolicy {
         }
     }
 
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "waits are below 2^53 ms and never negative; a float that is out of range saturates"
+    )]
     fn backoff_ms(&self, failure: &Failure, tries: Tries) -> u64 {
         if let RetryAdvice::AfterMs(wait) = failure.advice {
             return wait;

@@ -19,7 +19,7 @@ use crate::router::Shared;
 use crate::state::ApiState;
 
 /// Lines of one page.
-const PAGE: i64 = 1_000;
+const PAGE: u16 = 1_000;
 /// How often a follower looks for more.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -55,10 +55,10 @@ pub(crate) async fn logs(
         let stream = follow(state, execution.id, after);
         return Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response());
     }
-    let lines = state.store.logs(execution.id, after, PAGE).await?;
-    let full = lines.len() as i64 == PAGE;
+    let lines = state.store.logs(execution.id, after, i64::from(PAGE)).await?;
+    let full = lines.len() == usize::from(PAGE);
     let next = lines.last().filter(|_| full).map(|line| format!("{}.{}", line.sequence, line.line));
-    let items: Vec<_> = lines.into_iter().map(view).collect();
+    let items: Vec<_> = lines.iter().map(view).collect();
     Ok(Json(json!({ "items": items, "nextCursor": next })).into_response())
 }
 
@@ -87,7 +87,7 @@ fn follow(
         loop {
             if let Some(line) = follower.ready.pop_front() {
                 let id = format!("{}.{}", line.sequence, line.line);
-                let event = Event::default().event("log").id(id).data(view(line).to_string());
+                let event = Event::default().event("log").id(id).data(view(&line).to_string());
                 return Some((Ok(event), follower));
             }
             if follower.ended {
@@ -103,12 +103,11 @@ impl Follower {
     /// none can come after it. `None` when the store fails: the stream ends, and a client comes back.
     async fn look(&mut self) -> Option<()> {
         let execution = self.state.store.execution(self.state.namespace(), self.id).await.ok()?;
-        let lines = self.state.store.logs(self.id, self.after, PAGE).await.ok()?;
+        let lines = self.state.store.logs(self.id, self.after, i64::from(PAGE)).await.ok()?;
         if let Some(last) = lines.last() {
             self.after = (last.sequence, last.line);
         }
-        self.ended = execution.finished_at.is_some()
-            && lines.len() < usize::try_from(PAGE).unwrap_or_default();
+        self.ended = execution.finished_at.is_some() && lines.len() < usize::from(PAGE);
         let nothing_new = lines.is_empty();
         self.ready.extend(lines);
         if nothing_new && !self.ended {
@@ -118,7 +117,7 @@ impl Follower {
     }
 }
 
-fn view(line: Log) -> Value {
+fn view(line: &Log) -> Value {
     json!({
         "step": line.step_id, "attempt": line.attempt, "level": line.level, "message": line.message,
         "fields": line.fields, "loggedAt": line.logged_at,

@@ -18,7 +18,7 @@ use crate::router::Shared;
 /// A step's output that is larger than this, in bytes, is left out of the execution's document.
 const MAX_SHOWN_OUTPUT: i32 = 64 << 10;
 /// Attempts in one page of a timeline.
-const TIMELINE_PAGE: i64 = 1_000;
+const TIMELINE_PAGE: u16 = 1_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +39,7 @@ pub(crate) struct ListQuery {
     /// Part of the workflow's name, or the beginning of the id.
     q: Option<String>,
     /// 1 to 500; 50 if not given.
-    limit: Option<i64>,
+    limit: Option<u32>,
     /// `nextCursor` of the page before.
     cursor: Option<Uuid>,
 }
@@ -106,8 +106,8 @@ pub(crate) async fn list(
         before: query.cursor,
         text: query.q,
     };
-    let found = state.store.executions(state.namespace(), &filter, limit + 1).await?;
-    let more = found.len() as i64 > limit;
+    let found = state.store.executions(state.namespace(), &filter, i64::from(limit) + 1).await?;
+    let more = found.len() > limit as usize;
     let items: Vec<SummaryView> = found.into_iter().take(limit as usize).map(Into::into).collect();
     let next_cursor = items.last().filter(|_| more).map(|it| it.id);
     Ok(Json(ExecutionPage { items, next_cursor }))
@@ -275,9 +275,11 @@ pub(crate) async fn timeline(
     QueryOf(query): QueryOf<TimelineQuery>,
 ) -> Result<Json<Timeline>, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
-    let attempts =
-        state.store.attempts(execution.id, query.cursor.unwrap_or(0), TIMELINE_PAGE).await?;
-    let full = attempts.len() as i64 == TIMELINE_PAGE;
+    let attempts = state
+        .store
+        .attempts(execution.id, query.cursor.unwrap_or(0), i64::from(TIMELINE_PAGE))
+        .await?;
+    let full = attempts.len() == usize::from(TIMELINE_PAGE);
     let next_cursor = attempts.last().filter(|_| full).map(|it| it.sequence);
     let mut items: Vec<AttemptView> = attempts.into_iter().map(Into::into).collect();
     if next_cursor.is_none() {

@@ -25,8 +25,9 @@ async fn race(workers: usize, executions: usize) {
         let ledger = Ledger::open().await;
         let bench = Workbench::new(database.url(), &ledger.url).await;
         let ids = bench.start(executions).await;
-        let processes: Vec<_> =
-            (0..workers).map(|_| WorkerProcess::start(&bench.url, bench.data.path())).collect();
+        let processes: Vec<_> = (0..workers)
+            .map(|_| WorkerProcess::with_usual_lease(&bench.url, bench.data.path()))
+            .collect();
         bench.reach("succeeded", executions).await;
         processes.into_iter().for_each(WorkerProcess::stop);
 

@@ -10,10 +10,19 @@ use nix::unistd::Pid;
 pub(crate) struct WorkerProcess(Child);
 
 impl WorkerProcess {
-    /// Starts one with leases of a second.
+    /// Starts one with leases of a second, for tests in which leases lapse.
     pub(crate) fn start(database_url: &str, data: &Path) -> Self {
+        Self::with_lease(database_url, data, "1000")
+    }
+
+    /// Starts one with the leases that users have.
+    pub(crate) fn with_usual_lease(database_url: &str, data: &Path) -> Self {
+        Self::with_lease(database_url, data, "15000")
+    }
+
+    fn with_lease(database_url: &str, data: &Path, lease_ms: &str) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
-            .args(["worker", "--lease-ms", "1000", "--concurrency", "20", "--connections", "6"])
+            .args(["worker", "--lease-ms", lease_ms, "--concurrency", "20", "--connections", "6"])
             .env("DATABASE_URL", database_url)
             .env("STATEFLOW_DATA_DIR", data)
             .env("RUST_LOG", "warn")

@@ -15,7 +15,7 @@ use tokio::time::{Instant, interval};
 use uuid::Uuid;
 
 /// A test gives up after this long.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Where a test works.
 pub(crate) struct Workbench {

@@ -23,6 +23,10 @@ pub(super) struct References {
     pub(super) longest_literal: u64,
     /// Strings or lists are put together somewhere.
     pub(super) builds_strings: bool,
+    /// Collections are made of strings somewhere.
+    pub(super) makes_collections: bool,
+    /// How many sums the author wrote or a macro stands for.
+    pub(super) sums: u64,
 }
 
 impl References {
@@ -106,6 +110,8 @@ impl Walk {
         // `map` and `filter` themselves append to a list with `+`: only what is written inside a loop counts,
         // and there a list of one element costs nothing.
         self.found.builds_strings |= matches!(name, "_+_" | "join" | "replace" | "format");
+        self.found.makes_collections |= matches!(name, "split" | "parseJson");
+        self.found.sums += u64::from(name == "_+_");
         self.found.functions.insert(name.to_owned());
     }
 }

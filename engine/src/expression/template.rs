@@ -25,7 +25,7 @@ pub enum Part {
     /// Text as it stands.
     Text(String),
     /// An expression.
-    Expression(Expression),
+    Expression(Box<Expression>),
 }
 
 /// A problem inside a template, and where: a JSON pointer relative to the template's root.
@@ -161,7 +161,7 @@ fn parse_string(text: &str) -> Result<Template, ExpressionError> {
         if !plain.is_empty() {
             parts.push(Part::Text(std::mem::take(&mut plain)));
         }
-        parts.push(Part::Expression(Expression::parse(source[..end].trim())?));
+        parts.push(Part::Expression(Box::new(Expression::parse(source[..end].trim())?)));
         rest = &source[end + 1..];
     }
     plain.push_str(rest);
@@ -179,7 +179,7 @@ fn assemble(mut parts: Vec<Part>, tail: String) -> Template {
         && let Some(Part::Expression(expression)) =
             parts.pop_if(|part| matches!(part, Part::Expression(_)))
     {
-        return Template::Whole(Box::new(expression));
+        return Template::Whole(expression);
     }
     Template::Mixed(parts)
 }

@@ -144,6 +144,10 @@ fn loops_are_bounded_in_depth_and_in_work() {
     let squares = |n: usize| evaluate("input.all(a, input.all(b, true))", &json!(vec![0; n]));
     assert_eq!(squares(100), Ok(json!(true)));
     assert_eq!(squares(1_415), Err(ExpressionError::TooMuchWork));
+    let split = "input.s.split('').map(x, input.s.split('').map(y, 1))";
+    assert!(evaluate(split, &json!({ "s": "x".repeat(100) })).is_ok());
+    let long = evaluate(split, &json!({ "s": "x".repeat(1 << 20) }));
+    assert_eq!(long, Err(ExpressionError::TooMuchWork));
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl<'a> Turn<'a> {
         let flow = match (self.state.status, event) {
             (S::Pending,              E::Started)                       => self.begin(),
             (S::Running,              E::AttemptSucceeded { attempt, output }) => self.succeed(attempt, output)?,
-            (S::Running,              E::AttemptFailed { attempt, failure, chance }) => self.fail(attempt, failure, chance)?,
+            (S::Running,              E::AttemptFailed { attempt, failure, chance }) => self.fail(attempt, &failure, chance)?,
             (S::Running,              E::AttemptYielded)                => self.yield_attempt(),
             (S::Running,              E::LeaseExpired)                  => self.lose_worker(),
             (S::Waiting,              E::TimerDue)                      => self.resume_attempt(),
@@ -93,7 +93,7 @@ impl<'a> Turn<'a> {
         Ok(flow)
     }
 
-    fn fail(&mut self, attempt: u32, failure: Failure, chance: f64) -> Result<Flow, Rejection> {
+    fn fail(&mut self, attempt: u32, failure: &Failure, chance: f64) -> Result<Flow, Rejection> {
         let mut cursor = self.attempt_under_way(attempt)?;
         cursor.failed += 1;
         Ok(self.fail_with(cursor, failure, chance))
@@ -103,10 +103,10 @@ impl<'a> Turn<'a> {
         let Some(mut cursor) = self.state.cursor.take() else { return self.begin() };
         cursor.lost += 1;
         let message = "the worker that ran this attempt stopped renewing its lease";
-        self.fail_with(cursor, Failure::new(ErrorCode::WorkerLost, message), 0.0)
+        self.fail_with(cursor, &Failure::new(ErrorCode::WorkerLost, message), 0.0)
     }
 
-    fn fail_with(&mut self, cursor: Cursor, failure: Failure, chance: f64) -> Flow {
+    fn fail_with(&mut self, cursor: Cursor, failure: &Failure, chance: f64) -> Flow {
         self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
         let step = self.planned(&cursor.step);
         let tries = Tries {
@@ -115,13 +115,13 @@ impl<'a> Turn<'a> {
             elapsed_ms: elapsed_ms(cursor.visited_at, self.now),
             chance,
         };
-        let error = error_value(&failure, &cursor.step, cursor.attempt);
-        match step.retry.delay_after(&failure, tries) {
+        let error = error_value(failure, &cursor.step, cursor.attempt);
+        match step.retry.delay_after(failure, tries) {
             Some(delay_ms) if self.retry_wanted(&step, &error) => {
                 self.set_step(&cursor.step, StepStatus::Waiting, None, Some(error));
                 self.wait_or_go(cursor, delay_ms)
             }
-            _ => self.exhaust(&step, &failure, cursor.attempt),
+            _ => self.exhaust(&step, failure, cursor.attempt),
         }
     }
 
@@ -249,7 +249,7 @@ impl<'a> Turn<'a> {
         match self.wanted(&step) {
             Ok(true) => self.start(cursor),
             Ok(false) => self.skip(cursor, &step),
-            Err(failure) => self.fail_unbegun(&cursor, &step, failure),
+            Err(failure) => self.fail_unbegun(&cursor, &step, &failure),
         }
     }
 
@@ -278,7 +278,7 @@ impl<'a> Turn<'a> {
             Err(error) => {
                 let failure =
                     Failure::permanent(ErrorCode::ExpressionError, format!("`config`: {error}"));
-                return self.fail_unbegun(&cursor, &step, failure);
+                return self.fail_unbegun(&cursor, &step, &failure);
             }
         };
         let cursor = Cursor { started_at: self.now, until: None, ..cursor };
@@ -296,10 +296,10 @@ impl<'a> Turn<'a> {
     }
 
     /// The attempt could not even begin: it counts, is recorded, and trying again would give the same.
-    fn fail_unbegun(&mut self, cursor: &Cursor, step: &PlannedStep, failure: Failure) -> Flow {
+    fn fail_unbegun(&mut self, cursor: &Cursor, step: &PlannedStep, failure: &Failure) -> Flow {
         let cursor = Cursor { started_at: self.now, ..cursor.clone() };
         self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
-        let flow = self.exhaust(step, &failure, cursor.attempt);
+        let flow = self.exhaust(step, failure, cursor.attempt);
         self.set_attempts(&cursor);
         flow
     }

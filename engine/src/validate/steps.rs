@@ -91,11 +91,11 @@ pub(super) fn check_references(definition: &Definition, plan: &Plan) -> Vec<Diag
         let Some(planned) = plan.step(&step.id) else { continue };
         let at = format!("/steps/{index}");
         planned.config.for_each_expression(&format!("{at}/config"), &mut |place, it| {
-            check.visit(place, it, false)
+            check.visit(place, it, false);
         });
         if let Some(output) = &planned.output {
             output.for_each_expression(&format!("{at}/output"), &mut |place, it| {
-                check.visit(place, it, true)
+                check.visit(place, it, true);
             });
         }
         planned.when.iter().for_each(|it| check.visit(&format!("{at}/when"), it, false));

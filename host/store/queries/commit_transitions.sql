@@ -2,7 +2,7 @@
 --
 -- `held` locks the queue rows whose lease is still the writer's; nothing else in the statement touches an
 -- execution that is not among them. What the others brought is kept as late. A row given back is due at once
--- if a fact came into its inbox that the writer has not seen: the comparison is with the row as it is now,
+-- if a fact came into its inbox that the writer has not seen, and so is the row of an ended execution: the comparison is with the row as it is now,
 -- so no fact can slip between reading the inbox and giving the row back.
 with batch as (
     select *
@@ -19,13 +19,17 @@ with batch as (
 ), ended as (
     delete from queue q
     using batch b, held h
-    where q.execution_id = h.execution_id and b.execution_id = h.execution_id and b.disposition in ('finish', 'drop')
+    where q.execution_id = h.execution_id
+      and b.execution_id = h.execution_id
+      and b.disposition in ('finish', 'drop')
+      and h.signals <= b.seen_signals
 ), released as (
     update queue q
     set worker_id = null,
-        due_at = case when q.signals > b.seen_signals then now() else b.due_at end
+        due_at = case when q.signals > b.seen_signals then now() else coalesce(b.due_at, now()) end
     from batch b, held h
-    where q.execution_id = h.execution_id and b.execution_id = h.execution_id and b.disposition = 'release'
+    where q.execution_id = h.execution_id and b.execution_id = h.execution_id and (b.disposition = 'release'
+           or b.disposition in ('finish', 'drop') and h.signals > b.seen_signals)
 ), moved as (
     update executions e
     set status = b.status,

@@ -269,6 +269,7 @@ impl Writer {
             &late.lease_epoch,
             &late.output as &[Option<String>],
             &late.failure as &[Option<String>],
+            &late.sequence,
         )
         .execute(&self.store.pool)
         .await?;

@@ -93,6 +93,13 @@ async fn start_batch(store: &Store, batch: Vec<Entry<NewExecution, Answer>>) {
     let new: Vec<_> = batch.iter().map(|entry| entry.item.clone()).collect();
     let outcome = store.start_executions(&new).await;
     if let Err(error) = &outcome {
+        // One start that the database refuses must not take the others with it.
+        if !error.is_transient() && batch.len() > 1 {
+            for entry in batch {
+                Box::pin(start_batch(store, vec![entry])).await;
+            }
+            return;
+        }
         tracing::warn!(error = ?error, executions = new.len(), "executions could not be started");
     }
     for (at, entry) in batch.into_iter().enumerate() {

@@ -14,6 +14,8 @@ use crate::tenure::Tenure;
 
 /// The most executions of one claim: what one statement reads stays small.
 const MAX_BATCH: usize = 200;
+/// The shortest wait after a claim that found nothing: what is due may be in somebody else's hands.
+const SOONEST: Duration = Duration::from_millis(5);
 /// The wait after a claim that failed.
 const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 
@@ -102,7 +104,7 @@ impl Claimer {
         match self.store.give_back_strays(self.tenure.worker_id, &self.tenure.leases()).await {
             Ok(0) => {}
             Ok(strays) => {
-                tracing::warn!(executions = strays, "gave back leases that nothing drove")
+                tracing::warn!(executions = strays, "gave back leases that nothing drove");
             }
             Err(error) => tracing::debug!(error = ?error, "strays could not be given back"),
         }
@@ -110,7 +112,7 @@ impl Claimer {
 
     async fn time_to_next(&self) -> Duration {
         match self.store.next_due().await {
-            Ok(Some(due)) => self.shared.clock.until(due).min(self.poll),
+            Ok(Some(due)) => self.shared.clock.until(due).clamp(SOONEST, self.poll.max(SOONEST)),
             Ok(None) | Err(_) => self.poll,
         }
     }

@@ -156,19 +156,16 @@ impl Drive {
         if self.posted <= self.seen {
             return Ok(None);
         }
-        let (facts, posted) = self.shared.store.read_inbox(self.execution.id).await?;
-        self.seen = posted;
+        let (mut facts, posted) = self.shared.store.read_inbox(self.execution.id).await?;
+        facts.retain(|it| !self.consumed.contains(&it.id));
+        let applying = facts.iter().position(|it| self.applies(&it.fact));
+        let taken = applying.map_or(facts.len(), |at| at + 1);
+        // What comes after the one that applies is read again, against the state that it leads to.
+        let left = i32::try_from(facts.len() - taken).unwrap_or(i32::MAX);
         self.posted = posted;
-        let mut applying = None;
-        for posted in
-            facts.into_iter().filter(|it| !self.consumed.contains(&it.id)).collect::<Vec<_>>()
-        {
-            self.consumed.push(posted.id);
-            if applying.is_none() && self.applies(&posted.fact) {
-                applying = Some(Event::from(posted.fact));
-            }
-        }
-        Ok(applying)
+        self.seen = posted - left;
+        self.consumed.extend(facts[..taken].iter().map(|it| it.id));
+        Ok(applying.map(|at| Event::from(facts.swap_remove(at).fact)))
     }
 
     fn applies(&self, fact: &Fact) -> bool {
@@ -184,12 +181,12 @@ impl Drive {
     ) -> anyhow::Result<Option<Command>> {
         let mut records = Vec::new();
         let mut disposition = Disposition::Keep;
-        let mut wish = None;
+        let (mut wish, mut ended) = (None, None);
         for command in transition.commands {
             match command {
                 Command::Record(record) => records.push(record),
                 Command::FinishExecution { status, output, failure } => {
-                    self.shared.metrics.finished.with_label_values(&[status.as_str()]).inc();
+                    ended = Some(status);
                     disposition = Disposition::Finish { output, failure };
                 }
                 Command::WakeAt(instant) if self.waits_in_queue(instant) => {
@@ -203,6 +200,9 @@ impl Drive {
             Written::Durable { signals } => {
                 self.posted = self.posted.max(signals);
                 self.execution.state = transition.state;
+                if let Some(status) = ended {
+                    self.shared.metrics.finished.with_label_values(&[status.as_str()]).inc();
+                }
                 Ok(wish)
             }
             Written::Refused => {

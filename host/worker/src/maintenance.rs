@@ -14,7 +14,7 @@ use crate::tenure::Tenure;
 
 /// Partitions are made this many weeks ahead; looked after at every start and every hour.
 const WEEKS_AHEAD: i32 = 2;
-const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 
 /// Renews a tenure's lease, and passes wake-ups on to its drivers.
 pub(crate) struct Heartbeats {

@@ -147,7 +147,7 @@ impl Worker {
                     return Some(Tenure::begin(&self.store, new.id, &self.wakeups));
                 }
                 Err(error) => {
-                    tracing::warn!(error = ?error, "the worker could not register; trying again")
+                    tracing::warn!(error = ?error, "the worker could not register; trying again");
                 }
             }
             tokio::select! {

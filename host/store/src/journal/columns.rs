@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use engine::failure::Failure;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -74,7 +75,7 @@ impl WriteColumns {
             Disposition::Keep => ("keep", None, None, None),
             Disposition::Release(due_at) => ("release", Some(*due_at), None, None),
             Disposition::Finish { output, failure } => {
-                ("finish", None, output.as_deref().map(text), failure.as_ref().map(text))
+                ("finish", None, output.as_deref().map(text), failure.as_ref().map(failure_text))
             }
             Disposition::Drop => ("drop", None, None, None),
         };
@@ -104,7 +105,7 @@ impl WriteColumns {
             columns.started_at.push(record.started_at);
             columns.finished_at.push(record.finished_at);
             columns.output.push(record.output.as_deref().map(text));
-            columns.failure.push(record.failure.as_ref().map(text));
+            columns.failure.push(record.failure.as_ref().map(failure_text));
         }
     }
 
@@ -137,6 +138,7 @@ pub(super) struct LateColumns {
     pub(super) lease_epoch: Vec<i64>,
     pub(super) output: Vec<Option<String>>,
     pub(super) failure: Vec<Option<String>>,
+    pub(super) sequence: Vec<i32>,
 }
 
 impl LateColumns {
@@ -156,6 +158,7 @@ impl LateColumns {
             late.lease_epoch.push(epochs.get(id).map_or(0, |epoch| **epoch));
             late.output.push(records.output[at].clone());
             late.failure.push(records.failure[at].clone());
+            late.sequence.push(records.sequence[at]);
         }
         late
     }
@@ -163,6 +166,11 @@ impl LateColumns {
 
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("values and states always print as JSON")
+}
+
+/// A failure is also read by the database, whose text cannot hold NUL.
+fn failure_text(failure: &Failure) -> String {
+    text(failure).replace("\\u0000", "\\ufffd")
 }
 
 /// Counters of the engine are unsigned and bounded far below this.
