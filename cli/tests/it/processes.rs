@@ -10,9 +10,9 @@ use nix::unistd::Pid;
 pub(crate) struct WorkerProcess(Child);
 
 impl WorkerProcess {
-    /// Starts one with leases of a second, for tests in which leases lapse.
+    /// Starts one with leases of three seconds, for tests in which leases lapse.
     pub(crate) fn start(database_url: &str, data: &Path) -> Self {
-        Self::with_lease(database_url, data, "1000")
+        Self::with_lease(database_url, data, "3000")
     }
 
     /// Starts one with the leases that users have.

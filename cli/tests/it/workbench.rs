@@ -11,11 +11,15 @@ use store::starts::NewExecution;
 use store::workflows::{NewVersion, Version};
 use store::{DEFAULT_NAMESPACE, Schema, Store, StoreSettings};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, interval};
 use uuid::Uuid;
 
 /// A test gives up after this long.
 const PATIENCE: Duration = Duration::from_mins(4);
+
+/// These tests load the whole machine and some wait for leases to lapse: one at a time.
+static MACHINE: Mutex<()> = Mutex::const_new(());
 
 /// Where a test works.
 pub(crate) struct Workbench {
@@ -23,10 +27,12 @@ pub(crate) struct Workbench {
     pub(crate) url: String,
     pub(crate) data: TempDir,
     workflow: Version,
+    _machine: MutexGuard<'static, ()>,
 }
 
 impl Workbench {
     pub(crate) async fn new(database_url: &str, ledger_url: &str) -> Self {
+        let machine = MACHINE.lock().await;
         let settings = StoreSettings::new(database_url, Schema::default());
         Store::migrate(&settings).await.unwrap();
         let store = Store::open(settings).await.unwrap();
@@ -41,7 +47,7 @@ impl Workbench {
         };
         let workflow = store.create_workflow(&new).await.unwrap();
         let data = tempfile::tempdir().unwrap();
-        Self { store, url: database_url.to_owned(), data, workflow }
+        Self { store, url: database_url.to_owned(), data, workflow, _machine: machine }
     }
 
     /// Puts so many executions into the queue.
