@@ -31,7 +31,7 @@ pub(crate) struct ApiError {
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Problem {
-    /// Where the code is explained.
+    /// A URI that names the kind of problem.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// The status in words.
@@ -134,7 +134,7 @@ impl From<SandboxError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let problem = Problem {
-            kind: format!("/docs/errors/{}", self.code),
+            kind: format!("urn:stateflow:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("error").to_owned(),
             status: self.status.as_u16(),
             code: self.code.to_owned(),

@@ -135,7 +135,10 @@ impl<'a> Catalog<'a> {
                 format!("`{}` has the versions {}", reference.name, versions.join(", "))
             }
             None => {
-                format!("upload it first: `stateflow plugin push FILE --name {}`", reference.name)
+                format!(
+                    "upload it first: `stateflow plugin push FILE --name {} --version 1.0.0`",
+                    reference.name
+                )
             }
         }
     }

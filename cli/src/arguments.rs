@@ -89,6 +89,9 @@ pub(crate) struct SettingsOptions {
     /// Milliseconds that attempts may go on after the process was told to stop.
     #[arg(long, env = "STATEFLOW_DRAIN_MS", default_value_t = 30_000)]
     pub(crate) drain_ms: u64,
+    /// Milliseconds that any attempt may take at most, whatever its step asks for.
+    #[arg(long, env = "STATEFLOW_MAX_ATTEMPT_MS", default_value_t = 900_000)]
+    pub(crate) max_attempt_ms: u64,
     /// Where compiled plugins and the key that authenticates them are kept.
     #[arg(long, env = "STATEFLOW_DATA_DIR", default_value = ".stateflow")]
     pub(crate) data_dir: PathBuf,

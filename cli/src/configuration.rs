@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use sandbox::SandboxConfig;
+use sandbox::{CallLimits, SandboxConfig};
 use store::StoreSettings;
 use worker::WorkerSettings;
 
@@ -37,6 +37,9 @@ pub(crate) fn check(options: &SettingsOptions) -> anyhow::Result<()> {
     if options.concurrency == Some(0) {
         faults.push("--concurrency is at least 1".to_owned());
     }
+    if options.max_attempt_ms == 0 {
+        faults.push("--max-attempt-ms is at least 1".to_owned());
+    }
     if options.connections < 4 {
         faults.push("--connections is at least 4".to_owned());
     }
@@ -53,6 +56,7 @@ pub(crate) fn worker(options: &SettingsOptions) -> WorkerSettings {
         concurrency: options.concurrency.unwrap_or(defaults.concurrency),
         lease: Duration::from_millis(options.lease_ms),
         drain: Duration::from_millis(options.drain_ms),
+        max_attempt: Duration::from_millis(options.max_attempt_ms),
         host: nix::unistd::gethostname()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),
@@ -67,10 +71,17 @@ pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig
     make_directory(&options.data_dir)?;
     make_directory(&directory)?;
     let key = cache_key(&options.data_dir.join("plugins.key"))?;
+    let defaults = SandboxConfig::new(key);
+    let timeout = Duration::from_millis(options.max_attempt_ms);
     Ok(SandboxConfig {
         cache_dir: Some(directory),
         max_upload_bytes: options.max_upload_bytes,
-        ..SandboxConfig::new(key)
+        ceilings: CallLimits { timeout, ..defaults.ceilings },
+        defaults: CallLimits {
+            timeout: defaults.defaults.timeout.min(timeout),
+            ..defaults.defaults
+        },
+        ..defaults
     })
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Attempts {
     pub(crate) native: NativeSteps,
     pub(crate) plugins: Plugins,
     pub(crate) metrics: WorkerMetrics,
+    /// The operator's bound.
+    pub(crate) max_attempt: Duration,
 }
 
 impl Attempts {
@@ -31,8 +33,10 @@ impl Attempts {
         &self,
         namespace_id: i32,
         context: AttemptContext,
-        start: StartAttempt,
+        mut start: StartAttempt,
     ) -> AttemptReport {
+        let most = u64::try_from(self.max_attempt.as_millis()).unwrap_or(u64::MAX);
+        start.timeout_ms = start.timeout_ms.min(most);
         let step_type = start.step.step.step_type.clone();
         let began = Instant::now();
         let report = match &start.step.kind {

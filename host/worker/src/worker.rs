@@ -41,6 +41,8 @@ pub struct WorkerSettings {
     pub short_wait: Duration,
     /// How long attempts may go on after the worker was told to stop.
     pub drain: Duration,
+    /// The longest that any attempt may take, whatever its step asks for.
+    pub max_attempt: Duration,
     /// The machine's name, for people.
     pub host: String,
 }
@@ -54,6 +56,7 @@ impl Default for WorkerSettings {
             poll: Duration::from_secs(1),
             short_wait: Duration::from_secs(5),
             drain: Duration::from_secs(30),
+            max_attempt: Duration::from_mins(15),
             host: String::new(),
         }
     }
@@ -91,7 +94,12 @@ impl Worker {
         let shared = Shared {
             clock: DatabaseClock::default(),
             plans: Plans::new(parts.store.clone()),
-            attempts: Attempts { native: parts.native, plugins, metrics: parts.metrics.clone() },
+            attempts: Attempts {
+                native: parts.native,
+                plugins,
+                metrics: parts.metrics.clone(),
+                max_attempt: settings.max_attempt,
+            },
             store: parts.store.clone(),
             metrics: parts.metrics,
             short_wait: settings.short_wait,

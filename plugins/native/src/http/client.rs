@@ -42,6 +42,8 @@ impl Clients {
     fn build(&self, redirects: u8) -> reqwest::Result<Client> {
         Client::builder()
             .user_agent(USER_AGENT)
+            // The environment is the command line's business.
+            .no_proxy()
             .connect_timeout(self.connect_timeout)
             .redirect(stop_after(redirects))
             .build()
