@@ -64,7 +64,13 @@ fn diagnose(error: &ValidationError<'_>, schema: &Value) -> Vec<Diagnostic> {
         Kind::Type { kind } => {
             let expected = match kind {
                 TypeKind::Single(one) => one.to_string(),
-                TypeKind::Multiple(_) => "another type".to_owned(),
+                // `null` is how the schema says that a field may be left out.
+                TypeKind::Multiple(many) => many
+                    .iter()
+                    .map(|one| one.to_string())
+                    .filter(|one| one != "null")
+                    .collect::<Vec<_>>()
+                    .join(" or "),
             };
             let message = format!("expected {expected}, found {}", shorten(error.instance()));
             vec![Diagnostic::new(pointer, "WRONG_TYPE", message)]

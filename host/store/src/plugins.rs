@@ -63,7 +63,7 @@ impl Store {
         }
         let inserted = sqlx::query!(
             "insert into plugins (id, namespace_id, name, version, digest, component_digest, description)
-             values ($1, $2, $3, $4, $5, $6, $7)
+             values ($1, $2, $3, $4, $5, $6, $7::text::json)
              on conflict do nothing",
             Uuid::now_v7(),
             new.namespace_id,
@@ -71,7 +71,7 @@ impl Store {
             new.version,
             new.digest,
             new.component_digest,
-            new.description,
+            new.description.to_string(),
         )
         .execute(&mut *transaction)
         .await?

@@ -199,13 +199,14 @@ async fn insert_version(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into workflow_versions (workflow_id, version, namespace_id, digest, definition, plugin_lock)
-         values ($1, $2, $3, $4, $5, $6)",
+         values ($1, $2, $3, $4, $5::text::json, $6::text::json)",
         workflow_id,
         version,
         new.namespace_id,
         new.digest(),
-        new.definition,
-        serde_json::json!(new.plugin_lock),
+        // As text: the binary form would sort the author's fields.
+        new.definition.to_string(),
+        serde_json::json!(new.plugin_lock).to_string(),
     )
     .execute(&mut **transaction)
     .await?;
