@@ -1,5 +1,4 @@
 //! What goes where: data to standard output, the rest to standard error.
-#![expect(clippy::print_stderr, reason = "the one place that prints")]
 
 use std::io::{self, Write};
 
@@ -49,12 +48,13 @@ pub(crate) fn table(headers: &[&str], rows: Vec<Vec<String>>, empty: &str) -> an
 
 /// Says something that is not data.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    // Whoever was to read it may have gone; that is no reason to stop.
+    drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Says what failed.
 pub(crate) fn complain(text: &str) {
-    eprintln!("error: {text}");
+    note(&format!("error: {text}"));
 }
 
 /// Whether the reader of our output went away, which is no failure.

@@ -5,6 +5,8 @@ mod ledger;
 mod processes;
 mod workbench;
 
+mod development;
+mod drain;
 mod exactly_once;
 mod server_lost;
 mod worker_lost;

@@ -46,9 +46,14 @@ impl WorkerProcess {
         self.0.wait().unwrap();
     }
 
-    /// Asks it to stop, and waits until it has. It has to end well.
-    pub(crate) fn stop(mut self) {
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(self) {
         self.signal(Signal::SIGTERM);
+        self.await_end();
+    }
+
+    /// Waits for its end, which has to be a good one.
+    pub(crate) fn await_end(mut self) {
         let status = self.0.wait().unwrap();
         assert!(status.success(), "{status}");
     }
