@@ -1,5 +1,7 @@
 //! Wires a process together: which parts there are, who is told to stop, and in which order they end.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use api::{ApiParts, ApiState};
 use native::{HttpSettings, NativeSteps};
@@ -131,6 +133,7 @@ pub(crate) fn start_logging(options: &SettingsOptions) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     if options.log_format == "json" {
         logs.json().init();
