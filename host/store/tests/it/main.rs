@@ -1,0 +1,10 @@
+//! The store on a real Postgres.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod fixture;
+
+mod journal;
+mod leases;
+mod migrations;
+mod plugins;
+mod starts;
