@@ -10,9 +10,10 @@ say() { printf '\ndemo: %s\n' "$*"; }
 scripts/setup.sh
 work=$(mktemp -d)
 started=()
+# TERM, not INT: a script's background processes start with INT ignored, and Python honours that.
 finish() {
     local pid
-    for pid in "${started[@]}"; do kill -INT "$pid" 2>/dev/null || true; done
+    for pid in "${started[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
     for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
     rm -rf "$work"
 }
@@ -56,6 +57,6 @@ id=$(sed -n 's/.*"id": "\([0-9a-f-]*\)".*/\1/p' "$work/result.json" | head -n 1)
 grep -q '"handle": "ada-lovelace"' "$work/result.json"
 
 say 'stopping'
-kill -INT "$server"
+kill -TERM "$server"
 wait "$server"
 printf "\ndemo: ok\n"

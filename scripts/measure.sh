@@ -12,7 +12,7 @@ stateflow=$CARGO_TARGET_DIR/release/stateflow
 work=$(mktemp -d)
 server=
 finish() {
-    [ -z "$server" ] || { kill -INT "$server" 2>/dev/null && wait "$server" || true; }
+    [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null && wait "$server" || true; }
     rm -rf "$work"
 }
 trap finish EXIT
@@ -28,7 +28,7 @@ start() {
     done
     export STATEFLOW_URL=$url
 }
-stop() { kill -INT "$server"; wait "$server"; server=; }
+stop() { kill -TERM "$server"; wait "$server"; server=; }
 percentile() { sort -n | awk -v p="$1" '{ v[NR] = $1 } END { i = int(NR * p / 100 + 0.5); print v[i < 1 ? 1 : i] }'; }
 
 echo '== sandbox call of slugify (instantiate and run, fuel and epochs on, warm), and cancel of an endless loop'
