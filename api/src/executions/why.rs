@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::response::Json;
 use chrono::{DateTime, Utc};
-use engine::machine::ExecutionStatus;
 use serde::Serialize;
 use store::executions::{Execution, QueuePlace};
 use utoipa::ToSchema;
@@ -39,13 +38,13 @@ pub(crate) enum Reason {
         /// Until when.
         until: DateTime<Utc>,
     },
-    /// An attempt is under way.
+    /// A worker has it.
     Running {
-        /// Who runs it.
+        /// Who.
         worker: Uuid,
-        /// The step.
-        step: String,
-        /// Since when.
+        /// The step whose attempt is under way; none right after the claim.
+        step: Option<String>,
+        /// Since when; right after the claim, since when it was due.
         since: DateTime<Utc>,
     },
 }
@@ -70,16 +69,17 @@ fn reason(execution: &Execution, place: &QueuePlace) -> Option<Reason> {
         return None;
     }
     let cursor = execution.state.cursor.as_ref();
-    match (place.worker_id, cursor) {
-        (Some(worker), Some(cursor)) if execution.state.status == ExecutionStatus::Running => {
-            Some(Reason::Running { worker, step: cursor.step.clone(), since: cursor.started_at })
-        }
-        (Some(_), Some(cursor)) if cursor.until.is_some() => {
-            cursor.until.map(|until| Reason::Backoff { until })
-        }
-        (None, _) if place.due_at > Utc::now() => Some(Reason::Backoff { until: place.due_at }),
-        _ => Some(Reason::NoWorker { since: place.due_at, workers_alive: place.workers_alive }),
-    }
+    let waits_until = cursor.and_then(|cursor| cursor.until);
+    Some(match (place.worker_id, waits_until) {
+        (Some(_), Some(until)) => Reason::Backoff { until },
+        (Some(worker), None) => Reason::Running {
+            worker,
+            step: cursor.map(|cursor| cursor.step.clone()),
+            since: cursor.map_or(place.due_at, |cursor| cursor.started_at),
+        },
+        (None, _) if place.due_at > Utc::now() => Reason::Backoff { until: place.due_at },
+        (None, _) => Reason::NoWorker { since: place.due_at, workers_alive: place.workers_alive },
+    })
 }
 
 fn sentence(reason: &Reason) -> String {
@@ -90,8 +90,9 @@ fn sentence(reason: &Reason) -> String {
         }
         Reason::NoWorker { .. } => "no worker is alive: start `stateflow worker`".to_owned(),
         Reason::Backoff { until } => format!("it waits until {until}"),
-        Reason::Running { worker, step, since } => {
+        Reason::Running { worker, step: Some(step), since } => {
             format!("worker {worker} runs step `{step}` since {since}")
         }
+        Reason::Running { worker, step: None, .. } => format!("worker {worker} is starting it"),
     }
 }

@@ -146,7 +146,7 @@ impl SandboxConfig {
             defaults: CallLimits {
                 fuel: 500_000_000,
                 memory_bytes: 64 << 20,
-                timeout: Duration::from_secs(30),
+                timeout: Duration::from_mins(1),
             },
             max_upload_bytes: 8 << 20,
             max_input_bytes: 1 << 20,
