@@ -44,6 +44,8 @@ pub struct ServerOptions {
     pub keep: bool,
     /// Upper bound of concurrent connections.
     pub max_connections: u32,
+    /// More settings, each as `name=value`.
+    pub settings: Vec<String>,
 }
 
 impl ServerOptions {
@@ -55,6 +57,7 @@ impl ServerOptions {
             durable: true,
             keep: true,
             max_connections: 100,
+            settings: Vec::new(),
         }
     }
 }
@@ -225,6 +228,7 @@ impl Server {
                 ["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned),
             );
         }
+        settings.extend(self.options.settings.iter().cloned());
         settings
     }
 

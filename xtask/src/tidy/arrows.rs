@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     ("host/testing", &["host/postgres"]),
     ("simulation", &["engine"]),
-    ("bench", &["engine", "host/store", "host/sandbox", "plugins/native", "host/worker"]),
+    ("bench", &["host/postgres"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,51 @@
+//! The service that `http` steps call: answers every request with a small JSON document.
+
+use anyhow::Result;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A running service; it ends when dropped.
+pub(crate) struct StepService {
+    address: String,
+    accepting: JoinHandle<()>,
+}
+
+impl StepService {
+    /// On a free port of this machine.
+    pub(crate) async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let connection = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service_fn(answer));
+                tokio::spawn(connection);
+            }
+        });
+        Ok(Self { address, accepting })
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for StepService {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn answer(
+    _: Request<hyper::body::Incoming>,
+) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
+    Response::builder()
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from_static(b"{\"ok\":true}")))
+}
