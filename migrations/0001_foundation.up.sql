@@ -84,10 +84,12 @@ create table executions (
 ) partition by range (id);
 -- The list of one workflow's executions, newest first.
 create index executions_workflow on executions (workflow_id, id desc);
--- The list of what failed, newest first; costs nothing for what succeeds.
-create index executions_failed on executions (id desc) where status = 'failed';
+-- The list of what failed, newest first. The predicate is on a column that stays null for what succeeds: one on the
+-- status would change at every end, and every end would then write all indexes (no heap-only tuple).
+create index executions_failed on executions (id desc) where failure is not null;
 
--- The history: one row per attempt that ended or step that was skipped. Appended, never changed.
+-- The history: one row per attempt that ended or step that was skipped, with what the attempt logged. Appended, never
+-- changed.
 create table attempts (
     execution_id uuid not null,
     sequence     integer not null,
@@ -100,29 +102,14 @@ create table attempts (
     finished_at  timestamptz not null,
     output       json,
     failure      json,
+    -- An array of lines: level, message, fields.
+    logs         json,
     primary key (execution_id, sequence),
     constraint attempts_status check (status in ('succeeded', 'failed', 'skipped', 'cancelled'))
 ) partition by range (execution_id);
 
-create table execution_logs (
-    execution_id uuid not null,
-    -- The attempt's place in the history, and the line's place in the attempt.
-    sequence     integer not null,
-    line         integer not null,
-    namespace_id integer not null,
-    step_id      text not null,
-    attempt      integer not null,
-    level        text not null,
-    message      text not null,
-    fields       json,
-    logged_at    timestamptz not null,
-    primary key (execution_id, sequence, line),
-    constraint execution_logs_level check (level in ('trace', 'debug', 'info', 'warn', 'error'))
-) partition by range (execution_id);
-
 create table executions_default partition of executions default;
 create table attempts_default partition of attempts default;
-create table execution_logs_default partition of execution_logs default;
 
 -- The smallest UUIDv7 of an instant (RFC 9562, section 5.7: the first 48 bits are Unix milliseconds).
 create function uuid_at(instant timestamptz) returns uuid language sql immutable strict as $$
@@ -140,7 +127,7 @@ begin
     perform pg_advisory_xact_lock(hashtext('stateflow.ensure_partitions.' || current_schema()));
     for ahead in 0..weeks loop
         week := date_trunc('week', now() at time zone 'utc') at time zone 'utc' + make_interval(weeks => ahead);
-        foreach parent in array array['executions', 'attempts', 'execution_logs'] loop
+        foreach parent in array array['executions', 'attempts'] loop
             name := parent || '_' || to_char(week at time zone 'utc', 'YYYYMMDD');
             continue when to_regclass(quote_ident(name)) is not null;
             execute format('create table %I partition of %I for values from (%L) to (%L)',
@@ -172,7 +159,8 @@ create table queue (
     execution_id uuid primary key,
     namespace_id integer not null,
     due_at       timestamptz not null,
-    -- The lease: its holder and its number. Held as long as the holder's row in workers is.
+    -- The lease: its holder and its number. Held as long as the holder's row in workers is. A number without a holder
+    -- is that of a lease that was lost; a lease that was given back leaves 0.
     worker_id    uuid,
     lease_epoch  bigint not null default 0,
     -- Facts put into the inbox so far: whoever gives the row back sees whether it has missed one.

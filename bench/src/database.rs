@@ -30,14 +30,18 @@ pub(crate) struct Counters {
 }
 
 impl Postgres {
-    /// Starts one.
-    pub(crate) async fn start() -> Result<Self> {
+    /// Starts one, with more settings than [`SETTINGS`] if an experiment asks for them.
+    pub(crate) async fn start(more: &[String]) -> Result<Self> {
         let binaries = Binaries::find(None).context("no Postgres server: run `make setup`")?;
         let directory = tempfile::tempdir()?;
         let options = ServerOptions {
             keep: false,
             max_connections: MAX_CONNECTIONS,
-            settings: SETTINGS.map(str::to_owned).to_vec(),
+            settings: SETTINGS
+                .iter()
+                .map(|it| (*it).to_owned())
+                .chain(more.iter().cloned())
+                .collect(),
             ..ServerOptions::new(directory.path().join("postgres"))
         };
         let server =

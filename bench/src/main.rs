@@ -59,6 +59,9 @@ struct Options {
     /// Where to write everything as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// More settings of the server, each as name=value: for experiments.
+    #[arg(long)]
+    postgres: Vec<String>,
     /// Passed on to every `stateflow serve` and `stateflow worker`.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -67,7 +70,7 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    let postgres = Postgres::start().await?;
+    let postgres = Postgres::start(&options.postgres).await?;
     let stateflow = version_of(&options.binary).await?;
     let setting = Setting {
         binary: options.binary.clone(),
@@ -77,7 +80,7 @@ async fn main() -> Result<()> {
     };
     let mut report = Report {
         machine: Machine::read(&stateflow, &setting.postgres.version),
-        postgres_settings: SETTINGS.map(str::to_owned).to_vec(),
+        postgres_settings: [&SETTINGS.map(str::to_owned), &options.postgres[..]].concat(),
         arguments: options.arguments.clone(),
         in_flight: options.in_flight,
         rows: Vec::new(),

@@ -28,6 +28,14 @@ pub struct Transition {
     pub commands: Vec<Command>,
 }
 
+impl Transition {
+    /// Whether it does nothing but begin an attempt: nothing is remembered that whoever comes next could not derive
+    /// again from the state before it.
+    pub fn only_begins(&self) -> bool {
+        matches!(self.commands.as_slice(), [Command::StartAttempt(_)])
+    }
+}
+
 /// Why a fact does not apply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -64,9 +72,21 @@ pub fn transition(
     Turn::new(execution, now).apply(event)
 }
 
-/// The fact that a worker finds when it takes over an execution, if there is one: nobody told it what
-/// happened before.
-pub fn on_claim(state: &State, now: DateTime<Utc>) -> Option<Event> {
+/// The facts that a worker finds when it takes over an execution, in order: nobody told it what happened before.
+///
+/// A worker may begin an execution's first attempt before anything but its lease is durable ([`Transition::only_begins`]).
+/// So if that lease was lost, an attempt may have been under way: the execution did start, and then its worker was gone.
+pub fn on_claim(state: &State, lost: bool, now: DateTime<Utc>) -> Vec<Event> {
+    let found = found(state, now);
+    if lost && state.status == ExecutionStatus::Pending {
+        let then = found.filter(|event| !matches!(event, Event::Started));
+        return vec![Event::Started, then.unwrap_or(Event::LeaseExpired)];
+    }
+    found.into_iter().collect()
+}
+
+/// What the state alone tells.
+fn found(state: &State, now: DateTime<Utc>) -> Option<Event> {
     let overdue = state.deadline_at.is_some_and(|deadline| deadline <= now);
     match state.status {
         ExecutionStatus::Pending | ExecutionStatus::Running | ExecutionStatus::Waiting

@@ -222,9 +222,50 @@ fn a_yielded_attempt_is_begun_elsewhere_under_the_same_number() {
         Run::of(json!({ "name": "y", "steps": [{ "id": "a", "type": "log" }] }), json!(null));
     run.on(Event::Started).on(Event::AttemptYielded);
     assert!(run.records().is_empty());
-    assert!(matches!(on_claim(&run.execution.state, run.now), Some(Event::TimerDue)));
+    assert!(matches!(on_claim(&run.execution.state, false, run.now)[..], [Event::TimerDue]));
     run.on(Event::TimerDue);
     assert_eq!(run.started().unwrap().attempt, 1);
+}
+
+#[test]
+fn a_lease_lost_before_anything_was_written_costs_an_attempt_all_the_same() {
+    let mut run =
+        Run::of(json!({ "name": "l", "steps": [{ "id": "a", "type": "log" }] }), json!(null));
+    let found = on_claim(&run.execution.state, true, run.now);
+    assert!(matches!(found[..], [Event::Started, Event::LeaseExpired]), "{found:?}");
+    for event in found {
+        run.on(event);
+    }
+    assert_eq!(run.records(), [("a", 1, RecordStatus::Failed)]);
+    // From here on the stored state tells: losing that lease adds nothing.
+    assert!(matches!(on_claim(&run.execution.state, true, run.now)[..], [Event::LeaseExpired]));
+}
+
+#[test]
+fn a_lost_lease_past_the_deadline_leaves_its_attempt_in_the_history() {
+    let definition =
+        json!({ "name": "l", "deadlineMs": 5, "steps": [{ "id": "a", "type": "log" }] });
+    let mut run = Run::of(definition, json!(null));
+    run.after(10);
+    let found = on_claim(&run.execution.state, true, run.now);
+    assert!(matches!(found[..], [Event::Started, Event::DeadlinePassed]), "{found:?}");
+    for event in found {
+        run.on(event);
+    }
+    assert_eq!(run.records(), [("a", 1, RecordStatus::Failed)]);
+    assert_eq!(run.finished().unwrap().2, Some(ErrorCode::DeadlineExceeded));
+}
+
+#[test]
+fn only_a_turn_that_leaves_nothing_behind_may_go_unwritten() {
+    let skipping = json!({ "name": "s", "steps": [
+        { "id": "a", "type": "log", "when": "false", "next": "b" }, { "id": "b", "type": "log" },
+    ] });
+    let run = Run::of(skipping, json!(null));
+    let skips = transition(&run.execution, Event::Started, run.now).unwrap();
+    assert!(!skips.only_begins(), "the skipped step is a record");
+    let run = Run::of(chain(), json!({ "x": 1 }));
+    assert!(transition(&run.execution, Event::Started, run.now).unwrap().only_begins());
 }
 
 #[test]
@@ -265,7 +306,7 @@ fn the_deadline_ends_a_wait_as_well_as_an_attempt() {
         matches!(run.commands[..], [Command::Record(_), Command::WakeAt(at)] if at == deadline)
     );
     run.after(500);
-    assert!(matches!(on_claim(&run.execution.state, run.now), Some(Event::DeadlinePassed)));
+    assert!(matches!(on_claim(&run.execution.state, false, run.now)[..], [Event::DeadlinePassed]));
     run.on(Event::DeadlinePassed);
     assert_eq!(run.finished().unwrap().2, Some(ErrorCode::DeadlineExceeded));
 }

@@ -1,7 +1,7 @@
 -- Takes leases on the longest due executions and reads what driving them needs, in one round trip.
 -- `for update skip locked` keeps claimers out of each other's way; a worker whose own lease is gone gets none.
 with due as (
-    select execution_id
+    select execution_id, lease_epoch as lost_epoch
     from queue
     where worker_id is null
       and due_at <= now()
@@ -14,12 +14,13 @@ with due as (
     set worker_id = $1, lease_epoch = nextval('lease_epochs')
     from due
     where queue.execution_id = due.execution_id
-    returning queue.execution_id, queue.lease_epoch, queue.signals
+    returning queue.execution_id, queue.lease_epoch, queue.signals, due.lost_epoch
 )
 select
     c.execution_id as "execution_id!",
     c.lease_epoch as "lease_epoch!",
     c.signals as "signals!",
+    c.lost_epoch <> 0 as "lost!",
     e.namespace_id as "namespace_id!",
     e.workflow_id as "workflow_id!",
     e.version as "version!",

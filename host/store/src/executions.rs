@@ -293,14 +293,17 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Log>, StoreError> {
         let rows = sqlx::query!(
-            r#"select sequence, line, step_id, attempt, level, message, fields::text, logged_at
-               from execution_logs
-               where execution_id = $1 and (sequence, line) > ($2, $3)
-               order by sequence, line
+            r#"select a.sequence, l.line::integer as "line!", a.step_id, a.attempt, l.value ->> 'level' as "level!",
+                      l.value ->> 'message' as "message!", l.value ->> 'fields' as fields,
+                      a.finished_at as logged_at
+               from attempts a
+               cross join lateral json_array_elements(a.logs) with ordinality as l (value, line)
+               where a.execution_id = $1 and a.sequence >= $2 and (a.sequence, l.line) > ($2, $3)
+               order by a.sequence, l.line
                limit $4"#,
             id,
             after.0,
-            after.1,
+            i64::from(after.1),
             limit,
         )
         .fetch_all(&self.pool)

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::group_commit::{Batches, Entry, Submitter};
 use crate::wakeups::Wakeups;
 use crate::{Store, StoreError};
-use columns::{LateColumns, LogColumns, RecordColumns, WriteColumns};
+use columns::{LateColumns, RecordColumns, WriteColumns};
 
 /// How many transitions may wait for the commit under way; who comes then waits for room.
 const MAX_WAITING: usize = 1_024;
@@ -38,9 +38,11 @@ pub struct Write {
     pub state: State,
     /// What becomes of the execution's place in the queue.
     pub disposition: Disposition,
+    /// When the writer took the execution up: the first such instant is the execution's start.
+    pub taken_up_at: DateTime<Utc>,
     /// What is appended to the history.
     pub records: Vec<AttemptRecord>,
-    /// What the attempt of the last record logged.
+    /// What the attempt of the first record logged.
     pub logs: Vec<LogLine>,
     /// The inbox facts that the transition took in.
     pub consumed: Vec<i64>,
@@ -177,8 +179,8 @@ impl Writer {
             finished_at,
             output,
             failure,
+            logs,
         } = &it.records;
-        let logs: &LogColumns = &it.logs;
         let rows = sqlx::query_file!(
             "queries/commit_transitions.sql",
             self.worker_id,
@@ -192,6 +194,7 @@ impl Writer {
             &it.record_count,
             &it.output as &[Option<String>],
             &it.failure as &[Option<String>],
+            &it.taken_up_at,
             execution_id,
             sequence,
             step_id,
@@ -201,15 +204,7 @@ impl Writer {
             finished_at,
             output as &[Option<String>],
             failure as &[Option<String>],
-            &logs.execution_id,
-            &logs.sequence,
-            &logs.line,
-            &logs.step_id,
-            &logs.attempt,
-            &logs.level as &[&str],
-            &logs.message,
-            &logs.fields as &[Option<String>],
-            &logs.logged_at,
+            logs as &[Option<String>],
             &it.consumed,
         )
         .fetch_all(&self.store.pool)

@@ -17,6 +17,8 @@ pub struct Claimed {
     pub execution_id: Uuid,
     /// The lease's number.
     pub lease_epoch: i64,
+    /// Whether the lease before this one was lost: an attempt may have been under way that nothing tells of.
+    pub lost: bool,
     /// Facts posted to its inbox so far.
     pub signals: i32,
     /// Who owns it.
@@ -50,6 +52,7 @@ impl Store {
             claimed.push(Claimed {
                 execution_id: row.execution_id,
                 lease_epoch: row.lease_epoch,
+                lost: row.lost,
                 signals: row.signals,
                 namespace_id: row.namespace_id,
                 workflow_id: row.workflow_id,

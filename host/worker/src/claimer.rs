@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use store::Store;
 use store::leases::Claimed;
 use store::wakeups::Wakeups;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::driver::{Driver, Shared};
+use crate::intake::Meter;
 use crate::tenure::Tenure;
 
-/// The most executions of one claim: what one statement reads stays small.
-const MAX_BATCH: usize = 200;
 /// The shortest wait after a claim that found nothing: what is due may be in somebody else's hands.
 const SOONEST: Duration = Duration::from_millis(5);
+/// How long to wait for news before the database is asked when the next execution falls due.
+const QUIET: Duration = Duration::from_millis(20);
 /// The wait after a claim that failed.
 const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 
@@ -24,7 +24,6 @@ pub(crate) struct Claimer {
     pub(crate) wakeups: Wakeups,
     pub(crate) tenure: Tenure,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) room: Arc<Semaphore>,
     pub(crate) drivers: TaskTracker,
     pub(crate) poll: Duration,
     /// How often to give back what no driver holds.
@@ -34,37 +33,32 @@ pub(crate) struct Claimer {
 impl Claimer {
     /// Claims until dropped.
     pub(crate) async fn run(&self) {
+        let mut meter = Meter::new(Arc::clone(&self.shared.intake));
         let mut reconciled = Instant::now();
         loop {
+            let wanted = meter.wanted().await;
             // Listen before looking: what arrives in between is not missed.
             let arrives = self.wakeups.work_arrives();
             tokio::pin!(arrives);
             arrives.as_mut().enable();
-            let permits = self.take_room().await;
             if reconciled.elapsed() >= self.reconcile {
                 self.give_back_strays().await;
                 reconciled = Instant::now();
             }
-            let wanted = permits.len();
-            match self
-                .store
-                .claim(self.tenure.worker_id, i64::try_from(wanted).unwrap_or(i64::MAX))
-                .await
-            {
+            let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
+            match self.store.claim(self.tenure.worker_id, limit).await {
                 Ok(claimed) => {
                     let full = claimed.len() == wanted;
-                    self.start_drivers(claimed, permits);
-                    if full {
-                        continue;
-                    }
-                    let idle = self.time_to_next().await;
-                    tokio::select! {
-                        () = arrives => {}
-                        () = tokio::time::sleep(idle) => {}
+                    self.start_drivers(claimed);
+                    if !full {
+                        tokio::select! {
+                            () = arrives => {}
+                            () = self.until_due() => {}
+                            () = tokio::time::sleep(self.reconcile) => {}
+                        }
                     }
                 }
                 Err(error) => {
-                    drop(permits);
                     tracing::warn!(error = ?error, "claiming failed");
                     tokio::time::sleep(CLAIM_AGAIN).await;
                     // The claim may have been committed before its answer was lost.
@@ -74,26 +68,14 @@ impl Claimer {
         }
     }
 
-    /// Waits for room for one execution, and takes as much more as there is.
-    async fn take_room(&self) -> Vec<OwnedSemaphorePermit> {
-        let first =
-            Arc::clone(&self.room).acquire_owned().await.expect("the semaphore is never closed");
-        let mut permits = vec![first];
-        while permits.len() < MAX_BATCH
-            && let Ok(permit) = Arc::clone(&self.room).try_acquire_owned()
-        {
-            permits.push(permit);
-        }
-        permits
-    }
-
-    fn start_drivers(&self, claimed: Vec<Claimed>, permits: Vec<OwnedSemaphorePermit>) {
+    fn start_drivers(&self, claimed: Vec<Claimed>) {
         self.shared.metrics.claimed.inc_by(claimed.len() as u64);
-        for (claimed, permit) in claimed.into_iter().zip(permits) {
+        for claimed in claimed {
+            let counted = self.shared.intake.drive();
             let driver = Driver::new(Arc::clone(&self.shared), self.tenure.clone(), claimed);
             self.drivers.spawn(async move {
                 driver.run().await;
-                drop(permit);
+                drop(counted);
             });
         }
     }
@@ -110,10 +92,19 @@ impl Claimer {
         }
     }
 
-    async fn time_to_next(&self) -> Duration {
-        match self.store.next_due().await {
-            Ok(Some(due)) => self.shared.clock.until(due).clamp(SOONEST, self.poll.max(SOONEST)),
-            Ok(None) | Err(_) => self.poll,
+    /// Returns when something may have fallen due that nothing told of. While nothing is, that costs one small
+    /// statement per poll.
+    async fn until_due(&self) {
+        tokio::time::sleep(QUIET).await;
+        loop {
+            let idle = match self.store.next_due().await {
+                Ok(Some(due)) => self.shared.clock.until(due),
+                Ok(None) | Err(_) => self.poll,
+            };
+            tokio::time::sleep(idle.clamp(SOONEST, self.poll.max(SOONEST))).await;
+            if idle < self.poll {
+                return;
+            }
         }
     }
 }

@@ -11,19 +11,27 @@ use engine::machine::{self, Command, Event, Execution, Fact, StartAttempt, Trans
 use store::Store;
 use store::journal::{Disposition, Write, Written};
 use store::leases::Claimed;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
 use crate::clock::DatabaseClock;
+use crate::intake::Intake;
 use crate::metrics::WorkerMetrics;
 use crate::plans::Plans;
 use crate::tenure::{Holding, Tenure};
+
+/// An attempt that takes longer than this is worth a write that says so.
+const WORTH_SHOWING: Duration = Duration::from_millis(50);
+/// How long an execution under lease waits for a slot before it is left to others.
+const SLOT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What all drivers of a worker share.
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) plans: Plans,
     pub(crate) attempts: Attempts,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) clock: DatabaseClock,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) short_wait: Duration,
@@ -67,8 +75,10 @@ impl Driver {
 
     async fn drive(self) -> anyhow::Result<()> {
         let plan = self.shared.plans.get(self.claimed.workflow_id, self.claimed.version).await?;
-        let Claimed { execution_id, lease_epoch, signals, namespace_id, state, input, .. } =
-            self.claimed;
+        let Claimed {
+            execution_id, lease_epoch, signals, lost, namespace_id, state, input, ..
+        } = self.claimed;
+        let taken_up_at = self.shared.clock.now();
         let execution = Execution { id: execution_id, plan, input: Arc::new(input), state };
         let mut drive = Drive {
             shared: self.shared,
@@ -77,6 +87,10 @@ impl Driver {
             execution,
             lease_epoch,
             namespace_id,
+            taken_up_at,
+            lost,
+            stored: None,
+            crowded_out: false,
             posted: signals,
             seen: 0,
             consumed: Vec::new(),
@@ -93,6 +107,13 @@ struct Drive {
     execution: Execution,
     lease_epoch: i64,
     namespace_id: i32,
+    taken_up_at: DateTime<Utc>,
+    /// The lease before this one was lost.
+    lost: bool,
+    /// The state as stored, while the one at hand is not: see [`Drive::begin_unwritten`].
+    stored: Option<machine::State>,
+    /// There was no slot for an attempt.
+    crowded_out: bool,
     /// Facts posted so far, as far as known; and how many of them had been posted at the last reading.
     posted: i32,
     seen: i32,
@@ -104,11 +125,8 @@ impl Drive {
     async fn run(&mut self) -> anyhow::Result<()> {
         let mut next = self.take_up().await?;
         while let Next::Event(event, logs) = next {
-            let transition = match machine::transition(
-                &self.execution,
-                event,
-                self.shared.clock.now(),
-            ) {
+            let now = self.shared.clock.now();
+            let transition = match machine::transition(&self.execution, event, now) {
                 Ok(transition) => transition,
                 Err(rejection) => {
                     tracing::debug!(execution_id = %self.execution.id, %rejection, "a fact did not apply");
@@ -123,29 +141,52 @@ impl Drive {
         Ok(())
     }
 
-    /// The first event after the claim: what the inbox says, or what the state says.
+    /// What the inbox says, or else what the state says.
     async fn take_up(&mut self) -> anyhow::Result<Next> {
         if let Some(event) = self.read_inbox().await? {
             return Ok(Next::Event(event, Vec::new()));
         }
         let now = self.shared.clock.now();
-        if let Some(event) = machine::on_claim(&self.execution.state, now) {
-            return Ok(Next::Event(event, Vec::new()));
+        let mut found = machine::on_claim(&self.execution.state, self.lost, now).into_iter();
+        let Some(first) = found.next() else {
+            self.leave_as_is().await?;
+            return Ok(Next::Leave);
+        };
+        if !matches!(first, Event::Started) {
+            return Ok(Next::Event(first, Vec::new()));
         }
-        self.leave_as_is().await?;
-        Ok(Next::Leave)
+        let Ok(transition) = machine::transition(&self.execution, first.clone(), now) else {
+            return Ok(Next::Event(first, Vec::new()));
+        };
+        if !transition.only_begins() || !self.consumed.is_empty() {
+            return Ok(Next::Event(first, Vec::new()));
+        }
+        let wish = self.begin_unwritten(transition);
+        match (found.next(), wish) {
+            (Some(then), _) => Ok(Next::Event(then, Vec::new())),
+            (None, Some(wish)) => self.carry_out(wish).await,
+            (None, None) => Ok(Next::Leave),
+        }
+    }
+
+    /// Begins the first attempt on the strength of the lease alone. The claim was a commit, the state before it is
+    /// stored, and whoever finds the lease lost derives the same again ([`machine::on_claim`]): one write less for
+    /// every execution. An attempt that takes its time is written down after a moment, so that people see it.
+    fn begin_unwritten(&mut self, transition: Transition) -> Option<Command> {
+        self.stored = Some(std::mem::replace(&mut self.execution.state, transition.state));
+        transition.commands.into_iter().next()
     }
 
     /// Gives the lease back without a change: nothing is due, or the execution has ended.
     async fn leave_as_is(&mut self) -> anyhow::Result<()> {
-        let state = &self.execution.state;
+        let state = self.stored.take().unwrap_or_else(|| self.execution.state.clone());
         let disposition = if state.status.is_terminal() {
             Disposition::Drop
         } else {
             let until = state.cursor.as_ref().and_then(|cursor| cursor.until);
             Disposition::Release(until.unwrap_or_else(|| self.shared.clock.now()))
         };
-        let write = self.write_of(disposition, self.execution.state.clone());
+        let write = self.write_of(disposition, state);
         self.tenure.journal.write(write).await?;
         Ok(())
     }
@@ -200,6 +241,7 @@ impl Drive {
             Written::Durable { signals } => {
                 self.posted = self.posted.max(signals);
                 self.execution.state = transition.state;
+                self.stored = None;
                 if let Some(status) = ended {
                     self.shared.metrics.finished.with_label_values(&[status.as_str()]).inc();
                 }
@@ -219,6 +261,7 @@ impl Drive {
             lease_epoch: self.lease_epoch,
             state,
             disposition,
+            taken_up_at: self.taken_up_at,
             records: Vec::new(),
             logs: Vec::new(),
             consumed: std::mem::take(&mut self.consumed),
@@ -227,7 +270,8 @@ impl Drive {
     }
 
     fn waits_in_queue(&self, instant: DateTime<Utc>) -> bool {
-        self.shared.draining.is_cancelled()
+        self.crowded_out
+            || self.shared.draining.is_cancelled()
             || self.shared.clock.until(instant) > self.shared.short_wait
     }
 
@@ -236,17 +280,46 @@ impl Drive {
             return Ok(Next::Event(event, Vec::new()));
         }
         match wish {
-            Command::StartAttempt(_) if self.shared.draining.is_cancelled() => {
-                Ok(Next::Event(Event::AttemptYielded, Vec::new()))
-            }
-            Command::StartAttempt(start) => self.attempt(start).await,
+            Command::StartAttempt(start) => match self.slot().await {
+                Some(slot) => self.attempt(start, slot).await,
+                None => self.yield_attempt().await,
+            },
             Command::WakeAt(instant) => self.wait(instant).await,
             Command::Record(_) | Command::FinishExecution { .. } => Ok(Next::Leave),
         }
     }
 
+    /// A slot for an attempt; `None` if the worker begins nothing new, or has none to give for too long.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        if self.shared.draining.is_cancelled() {
+            return None;
+        }
+        let slots = Arc::clone(&self.shared.intake.slots);
+        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+            return Some(slot);
+        }
+        tokio::select! {
+            slot = tokio::time::timeout(SLOT_PATIENCE, slots.acquire_owned()) => slot.ok()?.ok(),
+            () = self.shared.draining.cancelled() => None,
+        }
+    }
+
+    /// Leaves an attempt that was wished for to somebody else.
+    async fn yield_attempt(&mut self) -> anyhow::Result<Next> {
+        self.crowded_out = true;
+        if self.stored.is_some() {
+            self.leave_as_is().await?;
+            return Ok(Next::Leave);
+        }
+        Ok(Next::Event(Event::AttemptYielded, Vec::new()))
+    }
+
     /// Runs an attempt until it ends or something ends it.
-    async fn attempt(&mut self, start: StartAttempt) -> anyhow::Result<Next> {
+    async fn attempt(
+        &mut self,
+        start: StartAttempt,
+        slot: OwnedSemaphorePermit,
+    ) -> anyhow::Result<Next> {
         let number = start.attempt;
         let context = AttemptContext {
             execution_id: self.execution.id,
@@ -260,15 +333,24 @@ impl Drive {
         tokio::pin!(attempt);
         let deadline = self.sleep_to_deadline();
         tokio::pin!(deadline);
+        let worth_showing = tokio::time::sleep(WORTH_SHOWING);
+        tokio::pin!(worth_showing);
         loop {
             let news = Arc::clone(&self.holding.news);
             tokio::select! {
                 report = &mut attempt => {
+                    drop(slot);
+                    shared.intake.attempt_ended();
                     let event = match report.result {
                         Ok(output) => Event::AttemptSucceeded { attempt: number, output },
                         Err(failure) => Event::AttemptFailed { attempt: number, failure, chance: rand::random() },
                     };
                     return Ok(Next::Event(event, report.logs));
+                }
+                () = &mut worth_showing, if self.stored.is_some() => {
+                    if !self.write_down().await? {
+                        return Ok(Next::Leave);
+                    }
                 }
                 () = &mut deadline => return Ok(Next::Event(Event::DeadlinePassed, Vec::new())),
                 () = self.shared.abort.cancelled() => return Ok(Next::Event(Event::LeaseExpired, Vec::new())),
@@ -282,6 +364,14 @@ impl Drive {
         }
     }
 
+    /// Makes the state durable that an attempt was begun from. False if the lease is gone.
+    async fn write_down(&mut self) -> anyhow::Result<bool> {
+        self.stored = None;
+        let write = self.write_of(Disposition::Keep, self.execution.state.clone());
+        let written = self.tenure.journal.write(write).await?;
+        Ok(matches!(written, Written::Durable { .. }))
+    }
+
     /// Spends a short wait in memory.
     async fn wait(&mut self, instant: DateTime<Utc>) -> anyhow::Result<Next> {
         loop {
@@ -290,8 +380,8 @@ impl Drive {
                 () = tokio::time::sleep(self.shared.clock.until(instant)) => {
                     // The sleep may end a moment early by the database's clock.
                     let now = self.shared.clock.now().max(instant);
-                    return Ok(machine::on_claim(&self.execution.state, now)
-                        .map_or(Next::Leave, |event| Next::Event(event, Vec::new())));
+                    let found = machine::on_claim(&self.execution.state, false, now).into_iter().next();
+                    return Ok(found.map_or(Next::Leave, |event| Next::Event(event, Vec::new())));
                 }
                 () = self.shared.draining.cancelled() => {
                     self.leave_as_is().await?;

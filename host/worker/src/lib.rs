@@ -5,6 +5,7 @@ pub use worker::{Worker, WorkerParts, WorkerSettings};
 
 mod claimer;
 mod driver;
+mod intake;
 mod maintenance;
 mod tenure;
 

@@ -9,7 +9,6 @@ use sandbox::Sandbox;
 use store::Store;
 use store::wakeups::Wakeups;
 use store::workers::NewWorker;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +18,7 @@ use crate::attempts::Attempts;
 use crate::claimer::Claimer;
 use crate::clock::DatabaseClock;
 use crate::driver::Shared;
+use crate::intake::Intake;
 use crate::maintenance::{Heartbeats, reap};
 use crate::metrics::WorkerMetrics;
 use crate::plans::Plans;
@@ -31,7 +31,7 @@ const REGISTER_AGAIN: Duration = Duration::from_millis(500);
 /// What an operator can set.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// How many executions are driven at once.
+    /// How many attempts are under way at once.
     pub concurrency: u32,
     /// How long the leases hold without a heartbeat. A heartbeat goes out three times as often.
     pub lease: Duration,
@@ -83,7 +83,6 @@ pub struct Worker {
     store: Store,
     wakeups: Wakeups,
     shared: Arc<Shared>,
-    room: Arc<Semaphore>,
     drivers: TaskTracker,
 }
 
@@ -92,6 +91,7 @@ impl Worker {
     pub fn new(settings: WorkerSettings, parts: WorkerParts) -> Self {
         let plugins = Plugins::new(parts.store.clone(), parts.sandbox);
         let shared = Shared {
+            intake: Arc::new(Intake::new(settings.concurrency as usize)),
             clock: DatabaseClock::default(),
             plans: Plans::new(parts.store.clone()),
             attempts: Attempts {
@@ -107,7 +107,6 @@ impl Worker {
             abort: CancellationToken::new(),
         };
         Self {
-            room: Arc::new(Semaphore::new(settings.concurrency as usize)),
             store: parts.store,
             wakeups: parts.wakeups,
             shared: Arc::new(shared),
@@ -172,7 +171,6 @@ impl Worker {
             wakeups: self.wakeups.clone(),
             tenure: tenure.clone(),
             shared: Arc::clone(&self.shared),
-            room: Arc::clone(&self.room),
             drivers: self.drivers.clone(),
             poll: self.settings.poll,
             reconcile: self.settings.lease / 3,

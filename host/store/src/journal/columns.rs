@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use engine::attempt::LogLine;
 use engine::failure::Failure;
 use serde::Serialize;
 use uuid::Uuid;
@@ -22,8 +23,8 @@ pub(super) struct WriteColumns {
     pub(super) record_count: Vec<i32>,
     pub(super) output: Vec<Option<String>>,
     pub(super) failure: Vec<Option<String>>,
+    pub(super) taken_up_at: Vec<DateTime<Utc>>,
     pub(super) records: RecordColumns,
-    pub(super) logs: LogColumns,
     pub(super) consumed: Vec<i64>,
 }
 
@@ -39,20 +40,7 @@ pub(super) struct RecordColumns {
     pub(super) finished_at: Vec<DateTime<Utc>>,
     pub(super) output: Vec<Option<String>>,
     pub(super) failure: Vec<Option<String>>,
-}
-
-/// The log lines of a batch.
-#[derive(Default)]
-pub(super) struct LogColumns {
-    pub(super) execution_id: Vec<Uuid>,
-    pub(super) sequence: Vec<i32>,
-    pub(super) line: Vec<i32>,
-    pub(super) step_id: Vec<String>,
-    pub(super) attempt: Vec<i32>,
-    pub(super) level: Vec<&'static str>,
-    pub(super) message: Vec<String>,
-    pub(super) fields: Vec<Option<String>>,
-    pub(super) logged_at: Vec<DateTime<Utc>>,
+    pub(super) logs: Vec<Option<String>>,
 }
 
 impl WriteColumns {
@@ -90,12 +78,12 @@ impl WriteColumns {
         self.output.push(output);
         self.failure.push(failure);
         self.consumed.extend(&write.consumed);
+        self.taken_up_at.push(write.taken_up_at);
         self.push_records(write);
-        self.push_logs(write);
     }
 
     fn push_records(&mut self, write: &Write) {
-        for record in &write.records {
+        for (at, record) in write.records.iter().enumerate() {
             let columns = &mut self.records;
             columns.execution_id.push(write.execution_id);
             columns.sequence.push(signed(record.sequence));
@@ -106,24 +94,8 @@ impl WriteColumns {
             columns.finished_at.push(record.finished_at);
             columns.output.push(record.output.as_deref().map(text));
             columns.failure.push(record.failure.as_ref().map(failure_text));
-        }
-    }
-
-    /// The lines belong to the attempt whose end is the first record of the write.
-    fn push_logs(&mut self, write: &Write) {
-        let Some(record) = write.records.first() else { return };
-        for (line, number) in write.logs.iter().zip(1..) {
-            let columns = &mut self.logs;
-            columns.execution_id.push(write.execution_id);
-            columns.sequence.push(signed(record.sequence));
-            columns.line.push(number);
-            columns.step_id.push(record.step_id.clone());
-            columns.attempt.push(signed(record.attempt));
-            columns.level.push(line.level.as_str());
-            // Postgres text cannot hold NUL.
-            columns.message.push(line.message.replace('\0', "\u{fffd}"));
-            columns.fields.push((!line.fields.is_empty()).then(|| text(&line.fields)));
-            columns.logged_at.push(record.finished_at);
+            // The lines belong to the attempt whose end is the first record of the write.
+            columns.logs.push((at == 0).then(|| logs_text(&write.logs)).flatten());
         }
     }
 }
@@ -168,9 +140,18 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("values and states always print as JSON")
 }
 
-/// A failure is also read by the database, whose text cannot hold NUL.
+/// What an attempt logged; nothing for most.
+fn logs_text(lines: &[LogLine]) -> Option<String> {
+    (!lines.is_empty()).then(|| without_nul(text(&lines)))
+}
+
 fn failure_text(failure: &Failure) -> String {
-    text(failure).replace("\\u0000", "\\ufffd")
+    without_nul(text(failure))
+}
+
+/// What the database itself looks into: its text cannot hold NUL.
+fn without_nul(json: String) -> String {
+    if json.contains("\\u0000") { json.replace("\\u0000", "\\ufffd") } else { json }
 }
 
 /// Counters of the engine are unsigned and bounded far below this.

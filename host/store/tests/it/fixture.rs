@@ -105,6 +105,7 @@ pub(crate) fn write(claimed: &Claimed, disposition: Disposition) -> Write {
         lease_epoch: claimed.lease_epoch,
         state,
         disposition,
+        taken_up_at: now,
         records: vec![record],
         logs: Vec::new(),
         consumed: Vec::new(),

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use stateflow_store::journal::Disposition;
 use uuid::Uuid;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn claimers_never_get_the_same_execution() {
@@ -51,6 +53,21 @@ async fn a_lost_workers_leases_come_free_and_it_leaves_the_list() {
     let second = fixture.store.claim(other, 3).await.unwrap();
     let newest = first.iter().map(|it| it.lease_epoch).max().unwrap();
     assert!(second.iter().all(|it| it.lease_epoch > newest), "lease numbers only grow");
+    assert!(first.iter().all(|it| !it.lost), "nobody had them before");
+    assert!(second.iter().all(|it| it.lost), "the next holder learns that they were lost");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_given_back_in_order_is_not_a_lost_one() {
+    let fixture = Fixture::new().await;
+    fixture.start(1).await;
+    let worker = fixture.lasting_worker().await;
+    let first = fixture.store.claim(worker, 1).await.unwrap().remove(0);
+    let given_back = write(&first, Disposition::Release(DateTime::<Utc>::UNIX_EPOCH));
+    fixture.journal(worker).write(given_back).await.unwrap();
+    let second = fixture.store.claim(worker, 1).await.unwrap().remove(0);
+    assert!(!second.lost);
+    assert!(second.lease_epoch > first.lease_epoch);
 }
 
 #[tokio::test]
