@@ -73,6 +73,23 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", detail)
     }
 
+    /// Whether it is about us, not about what was asked for.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// Its problems as those of a part of the request: with the part's pointer in front.
+    pub(crate) fn within(self, pointer: &str) -> Vec<Diagnostic> {
+        if self.errors.is_empty() {
+            return vec![Diagnostic::new(pointer, self.code, self.detail)];
+        }
+        let mut errors = self.errors;
+        for error in &mut errors {
+            error.pointer = format!("{pointer}{}", error.pointer);
+        }
+        errors
+    }
+
     fn unavailable() -> Self {
         let detail = "the database is not reachable just now; nothing was changed as far as is known; try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE", detail)
@@ -107,6 +124,10 @@ impl From<StartError> for ApiError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Unavailable => Self::unavailable(),
+            StartError::Stale => Self::conflict(
+                "CONFLICT",
+                "the workflow was published again and again meanwhile; nothing was started; try again",
+            ),
             StartError::Refused => Self::internal(),
         }
     }

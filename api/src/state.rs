@@ -9,11 +9,15 @@ use prometheus::{HistogramOpts, HistogramVec, Registry};
 use sandbox::Sandbox;
 use store::starts::Starter;
 use store::wakeups::Wakeups;
+use store::workflows::Workflow;
 use store::{DEFAULT_NAMESPACE, Store, StoreError};
 use uuid::Uuid;
 
 /// Published definitions that are kept at hand for starting.
 const KEPT_VERSIONS: u64 = 1_000;
+/// Workflows whose newest version is remembered, and for how long at most.
+const KEPT_WORKFLOWS: u64 = 10_000;
+const WORKFLOWS_KEPT_FOR: Duration = Duration::from_mins(1);
 
 /// What the API works with.
 pub struct ApiParts {
@@ -51,6 +55,7 @@ pub struct Inner {
     pub(crate) max_upload_bytes: usize,
     pub(crate) max_wait: Duration,
     definitions: moka::future::Cache<(Uuid, i32), Arc<Definition>>,
+    workflows: moka::future::Cache<String, Arc<Workflow>>,
     namespace_id: i32,
 }
 
@@ -85,6 +90,10 @@ impl ApiState {
             max_upload_bytes: parts.max_upload_bytes,
             max_wait: parts.max_wait,
             definitions: moka::future::Cache::new(KEPT_VERSIONS),
+            workflows: moka::future::Cache::builder()
+                .max_capacity(KEPT_WORKFLOWS)
+                .time_to_live(WORKFLOWS_KEPT_FOR)
+                .build(),
             namespace_id: DEFAULT_NAMESPACE,
         })))
     }
@@ -92,6 +101,22 @@ impl ApiState {
     /// The namespace of a request: there is one so far.
     pub(crate) fn namespace(&self) -> i32 {
         self.0.namespace_id
+    }
+
+    /// A workflow by id or name, as remembered. Which version is its newest may have changed meanwhile: starting an
+    /// execution finds that out, and then it has to be forgotten.
+    pub(crate) async fn workflow(&self, name_or_id: &str) -> Result<Arc<Workflow>, StoreError> {
+        if let Some(known) = self.workflows.get(name_or_id).await {
+            return Ok(known);
+        }
+        let workflow = Arc::new(self.store.workflow(self.namespace(), name_or_id).await?);
+        self.workflows.insert(name_or_id.to_owned(), Arc::clone(&workflow)).await;
+        Ok(workflow)
+    }
+
+    /// Looks the workflow up again next time.
+    pub(crate) async fn forget_workflow(&self, name_or_id: &str) {
+        self.workflows.invalidate(name_or_id).await;
     }
 
     /// A published definition; versions never change, so it is read once.

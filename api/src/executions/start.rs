@@ -12,11 +12,11 @@ use engine::expression::json_size;
 use engine::machine;
 use engine::validate::check_instance;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use store::starts::NewExecution;
-use store::wakeups::Wakeup;
+use store::starts::{NewExecution, StartError, Started};
+use store::wakeups::{EndWatch, News};
 use store::workflows::Workflow;
-use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -31,6 +31,10 @@ const MAX_BATCH: usize = 10_000;
 /// Labels of one execution, and the bytes of each name and value.
 const MAX_LABELS: usize = 32;
 const MAX_LABEL_BYTES: usize = 200;
+/// Problems that one answer names.
+const MAX_PROBLEMS: usize = 100;
+/// How often a start is tried again because the workflow has got a newer version meanwhile.
+const STALE_TRIES: u32 = 3;
 /// How often a waiting request looks for itself, should a notification have been missed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -73,10 +77,10 @@ pub(crate) struct StartView {
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
-    output: Option<Value>,
+    output: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
-    error: Option<Value>,
+    error: Option<Box<RawValue>>,
 }
 
 /// Starts an execution.
@@ -104,13 +108,25 @@ pub(crate) async fn execute(
     if let Some(key) = idempotency_key(&headers)? {
         request.idempotency_key = Some(key);
     }
-    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
-    let mut new = prepare(&state, &workflow, request).await?;
-    new.watched = wait.is_some();
-    let news = wait.map(|_| state.wakeups.subscribe());
-    let started = state.starter.start(new).await?;
-    if let (Some(wait), Some(news)) = (wait, news)
-        && let Some(ended) = wait_for_end(&state, started.id, wait, news).await?
+    let mut tries = 0;
+    let (started, watch) = loop {
+        let known = state.workflow(&workflow).await?;
+        let mut new = prepare(&state, &known, &request).await?;
+        new.watched = wait.is_some();
+        let watch = wait.map(|_| state.wakeups.watch_end(new.id));
+        match state.starter.start(new).await {
+            Err(StartError::Stale) if tries < STALE_TRIES => {
+                state.forget_workflow(&workflow).await;
+                tries += 1;
+            }
+            started => break (started?, watch),
+        }
+    };
+    // The key may have given an execution that is not the one watched.
+    let watch =
+        watch.map(|watch| if started.fresh { watch } else { state.wakeups.watch_end(started.id) });
+    if let (Some(wait), Some(watch)) = (wait, watch)
+        && let Some(ended) = wait_for_end(&state, started, wait, watch).await?
     {
         return Ok((StatusCode::OK, Json(ended)));
     }
@@ -143,22 +159,51 @@ pub(crate) async fn execute_batch(
             "a batch has 1 to {MAX_BATCH} executions, not {count}"
         )));
     }
-    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
-    let mut new = Vec::with_capacity(count);
-    for request in batch.executions {
-        new.push(prepare(&state, &workflow, request).await?);
+    for _ in 0..=STALE_TRIES {
+        let known = state.workflow(&workflow).await?;
+        let new = prepare_all(&state, &known, &batch.executions).await?;
+        if let Some(started) = state.store.start_executions(&new).await? {
+            state.wakeups.work();
+            let ids: Vec<_> = started.into_iter().map(|started| started.id).collect();
+            return Ok((StatusCode::ACCEPTED, Json(json!({ "ids": ids }))));
+        }
+        state.forget_workflow(&workflow).await;
     }
-    let started = state.store.start_executions(&new).await?;
-    state.wakeups.work();
-    let ids: Vec<_> = started.into_iter().map(|started| started.id).collect();
-    Ok((StatusCode::ACCEPTED, Json(json!({ "ids": ids }))))
+    Err(StartError::Stale.into())
+}
+
+/// Checks all requests of a batch. What is wrong with any of them is wrong with the batch; each problem points at the
+/// execution that has it.
+async fn prepare_all(
+    state: &ApiState,
+    workflow: &Workflow,
+    requests: &[StartRequest],
+) -> Result<Vec<NewExecution>, ApiError> {
+    let mut new = Vec::with_capacity(requests.len());
+    let mut problems = Vec::new();
+    for (at, request) in requests.iter().enumerate() {
+        match prepare(state, workflow, request).await {
+            Ok(execution) => new.push(execution),
+            Err(error) if error.is_ours() => return Err(error),
+            Err(error) if problems.len() < MAX_PROBLEMS => {
+                problems.extend(error.within(&format!("/executions/{at}")));
+            }
+            Err(_) => {}
+        }
+    }
+    if problems.is_empty() {
+        return Ok(new);
+    }
+    let bad = requests.len() - new.len();
+    let detail = format!("{bad} of {} executions cannot start, so none did", requests.len());
+    Err(ApiError::unprocessable("BATCH_INVALID", &detail, problems))
 }
 
 /// Checks a request against the version that it is for.
 async fn prepare(
     state: &ApiState,
     workflow: &Workflow,
-    request: StartRequest,
+    request: &StartRequest,
 ) -> Result<NewExecution, ApiError> {
     let version = request.version.unwrap_or(workflow.latest_version);
     let definition = state.definition(workflow.id, version).await?;
@@ -170,9 +215,10 @@ async fn prepare(
         namespace_id: state.namespace(),
         workflow_id: workflow.id,
         version,
+        pinned: request.version.is_some(),
         state: machine::State::new(now, definition.deadline_ms),
         input: request.input.to_string(),
-        labels: request.labels,
+        labels: request.labels.clone(),
         due_at: request.delay_ms.map(|delay| due_at(now, delay)).transpose()?,
         idempotency_key: request.idempotency_key.as_deref().map(check_key).transpose()?,
         watched: false,
@@ -216,36 +262,41 @@ fn due_at(now: DateTime<Utc>, delay_ms: u64) -> Result<DateTime<Utc>, ApiError> 
 /// The result, once there is one; `None` if the time is up first.
 async fn wait_for_end(
     state: &ApiState,
-    id: Uuid,
+    started: Started,
     wait: Duration,
-    mut news: Receiver<Wakeup>,
+    mut watch: EndWatch,
 ) -> Result<Option<StartView>, ApiError> {
     let until = Instant::now() + wait;
-    let mut look = Instant::now() + LOOK_EVERY;
+    // What had been started before may have ended before.
+    let mut look_at = if started.fresh { Instant::now() + LOOK_EVERY } else { Instant::now() };
     loop {
-        let ended = tokio::select! {
-            news = news.recv() => match news {
-                Ok(Wakeup::Finished(ids)) => ids.contains(&id),
-                Ok(Wakeup::Signalled(_)) => false,
-                Ok(Wakeup::Missed) | Err(_) => true,
+        tokio::select! {
+            news = watch.news() => if let News::Ended(ended) = news {
+                return Ok(Some(StartView {
+                    id: ended.id,
+                    status: ended.status.to_owned(),
+                    output: ended.output,
+                    error: ended.failure,
+                }));
             },
-            () = tokio::time::sleep_until(look.min(until)) => true,
-        };
-        if !ended {
-            continue;
+            () = tokio::time::sleep_until(look_at.min(until)) => {}
         }
-        let execution = state.store.execution(state.namespace(), id).await?;
+        let execution = state.store.execution(state.namespace(), started.id).await?;
         if execution.finished_at.is_some() {
             return Ok(Some(StartView {
-                id,
+                id: started.id,
                 status: execution.status,
-                output: execution.output,
-                error: execution.failure.map(|failure| json!(failure)),
+                output: execution.output.map(|output| raw(&output)),
+                error: execution.failure.map(|failure| raw(&failure)),
             }));
         }
         if Instant::now() >= until {
             return Ok(None);
         }
-        look = Instant::now() + LOOK_EVERY;
+        look_at = Instant::now() + LOOK_EVERY;
     }
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("values and failures always print as JSON")
 }

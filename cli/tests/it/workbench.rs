@@ -58,6 +58,7 @@ impl Workbench {
                 namespace_id: DEFAULT_NAMESPACE,
                 workflow_id: self.workflow.workflow_id,
                 version: 1,
+                pinned: false,
                 state: State::new(Utc::now(), None),
                 input: "{}".to_owned(),
                 labels: BTreeMap::new(),
@@ -66,7 +67,14 @@ impl Workbench {
                 watched: false,
             })
             .collect();
-        self.store.start_executions(&new).await.unwrap().into_iter().map(|it| it.id).collect()
+        self.store
+            .start_executions(&new)
+            .await
+            .unwrap()
+            .unwrap()
+            .into_iter()
+            .map(|it| it.id)
+            .collect()
     }
 
     /// Waits until so many executions have a status.

@@ -210,7 +210,7 @@ impl Writer {
         .fetch_all(&self.store.pool)
         .await?;
         let watched = rows.iter().filter(|row| row.watched).map(|row| row.execution_id);
-        self.wakeups.finished(watched.filter(|id| it.finishes(*id)).collect());
+        self.wakeups.ended(watched.filter_map(|id| it.ended(id)).collect());
         Ok(rows
             .into_iter()
             .map(|row| (row.execution_id, Written::Durable { signals: row.signals }))

@@ -27,6 +27,8 @@ pub struct NewExecution {
     pub workflow_id: Uuid,
     /// The version that it runs.
     pub version: i32,
+    /// It runs that version whatever the newest is; otherwise it starts only if that is still the newest.
+    pub pinned: bool,
     /// Its first state.
     pub state: State,
     /// Its input, as JSON text.
@@ -58,6 +60,9 @@ pub enum StartError {
     /// The database cannot be reached just now.
     #[error("the database is unavailable")]
     Unavailable,
+    /// The version is not the newest any more, or the workflow is gone: look again.
+    #[error("the workflow has changed")]
+    Stale,
     /// The database refused it.
     #[error("the database refused the execution")]
     Refused,
@@ -91,7 +96,7 @@ async fn run(store: Store, wakeups: Wakeups, mut batches: Batches<NewExecution, 
 
 async fn start_batch(store: &Store, batch: Vec<Entry<NewExecution, Answer>>) {
     let new: Vec<_> = batch.iter().map(|entry| entry.item.clone()).collect();
-    let outcome = store.start_executions(&new).await;
+    let outcome = store.start(&new, false).await;
     if let Err(error) = &outcome {
         // One start that the database refuses must not take the others with it.
         if !error.is_transient() && batch.len() > 1 {
@@ -104,7 +109,7 @@ async fn start_batch(store: &Store, batch: Vec<Entry<NewExecution, Answer>>) {
     }
     for (at, entry) in batch.into_iter().enumerate() {
         entry.answer(match &outcome {
-            Ok(started) => Ok(started[at]),
+            Ok(started) => started[at].ok_or(StartError::Stale),
             Err(error) if error.is_transient() => Err(StartError::Unavailable),
             Err(_) => Err(StartError::Refused),
         });
@@ -112,31 +117,46 @@ async fn start_batch(store: &Store, batch: Vec<Entry<NewExecution, Answer>>) {
 }
 
 impl Store {
-    /// Starts executions, all or none, in one statement. The answers are in the order of the items.
-    pub async fn start_executions(&self, new: &[NewExecution]) -> Result<Vec<Started>, StoreError> {
-        let fresh = self.insert_executions(new).await?;
-        let keyed: Vec<_> = new.iter().filter(|it| !fresh.contains(&it.id)).collect();
-        let known =
-            if keyed.is_empty() { HashMap::new() } else { self.find_by_keys(&keyed).await? };
-        new.iter()
-            .map(|it| {
-                if fresh.contains(&it.id) {
-                    return Ok(Started { id: it.id, fresh: true });
-                }
-                let key = (it.workflow_id, it.idempotency_key.clone().unwrap_or_default());
-                let id = known
-                    .get(&key)
-                    .ok_or_else(|| StoreError::not_found("idempotency key", &key.1))?;
-                Ok(Started { id: *id, fresh: false })
-            })
-            .collect()
+    /// Starts executions, all or none, in one statement. The answers are in the order of the items; `None` if any is
+    /// [`StartError::Stale`].
+    pub async fn start_executions(
+        &self,
+        new: &[NewExecution],
+    ) -> Result<Option<Vec<Started>>, StoreError> {
+        Ok(self.start(new, true).await?.into_iter().collect())
     }
 
-    async fn insert_executions(&self, new: &[NewExecution]) -> Result<HashSet<Uuid>, StoreError> {
+    /// The answers are in the order of the items; `None` for what is stale.
+    async fn start(
+        &self,
+        new: &[NewExecution],
+        all_or_none: bool,
+    ) -> Result<Vec<Option<Started>>, StoreError> {
+        let fresh = self.insert_executions(new, all_or_none).await?;
+        let others = new.iter().filter(|it| !fresh.contains(&it.id));
+        let keyed: Vec<_> = others.filter(|it| it.idempotency_key.is_some()).collect();
+        let known =
+            if keyed.is_empty() { HashMap::new() } else { self.find_by_keys(&keyed).await? };
+        let started = |it: &NewExecution| {
+            if fresh.contains(&it.id) {
+                return Some(Started { id: it.id, fresh: true });
+            }
+            let key = (it.workflow_id, it.idempotency_key.clone()?);
+            known.get(&key).map(|id| Started { id: *id, fresh: false })
+        };
+        Ok(new.iter().map(started).collect())
+    }
+
+    async fn insert_executions(
+        &self,
+        new: &[NewExecution],
+        all_or_none: bool,
+    ) -> Result<HashSet<Uuid>, StoreError> {
         let ids: Vec<_> = new.iter().map(|it| it.id).collect();
         let namespaces: Vec<_> = new.iter().map(|it| it.namespace_id).collect();
         let workflows: Vec<_> = new.iter().map(|it| it.workflow_id).collect();
         let versions: Vec<_> = new.iter().map(|it| it.version).collect();
+        let pinned: Vec<_> = new.iter().map(|it| it.pinned).collect();
         let states: Vec<_> = new.iter().map(|it| json_text(&it.state)).collect();
         let inputs: Vec<_> = new.iter().map(|it| it.input.clone()).collect();
         let labels: Vec<_> = new.iter().map(|it| json_text(&it.labels)).collect();
@@ -155,6 +175,8 @@ impl Store {
             &due as &[Option<DateTime<Utc>>],
             &keys as &[Option<String>],
             &watched,
+            &pinned,
+            all_or_none,
         )
         .fetch_all(&self.pool)
         .await?;

@@ -1,20 +1,24 @@
 //! Wake-ups without thunder: this process directly, others through `NOTIFY`, polling for what both miss.
 //!
-//! `NOTIFY` takes a global lock when its transaction commits. So it is never part of the transaction that
-//! causes it: causes are gathered for [`COALESCE`], and one small statement then tells of all of them.
+//! `NOTIFY` takes a global lock when its transaction commits, and that commit has to reach the disk like any other. So it is
+//! never part of the transaction that causes it, one small statement tells of all that happened in [`COALESCE`], and
+//! nobody else is told of what this process takes care of itself: work that a claimer here is waiting for, the end of
+//! an execution that a caller here is waiting for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use sqlx::postgres::PgListener;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// How long causes are gathered before other processes are told.
+/// The shortest time between two notifications of a process.
 const COALESCE: Duration = Duration::from_millis(5);
 /// The wait before a broken listener is set up again.
 const RELISTEN: Duration = Duration::from_millis(500);
@@ -26,12 +30,69 @@ const IDS_PER_NOTE: usize = 200;
 /// Something that may be worth looking at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wakeup {
-    /// These executions have ended.
-    Finished(Vec<Uuid>),
     /// These executions have a new fact in their inbox.
     Signalled(Vec<Uuid>),
     /// The connection was away: anything may have happened.
     Missed,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The execution.
+    pub id: Uuid,
+    /// Its last status.
+    pub status: &'static str,
+    /// With what, if it succeeded.
+    pub output: Option<Box<RawValue>>,
+    /// Why, if it did not.
+    pub failure: Option<Box<RawValue>>,
+}
+
+/// What somebody who waits for an end is told.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// This is how it ended.
+    Ended(Ended),
+    /// It may have ended: look.
+    Look,
+}
+
+/// Waits for the end of one execution. Begin before the execution can end; it goes off the list when dropped.
+pub struct EndWatch {
+    id: Uuid,
+    number: u64,
+    shared: Arc<Shared>,
+    news: mpsc::Receiver<News>,
+}
+
+impl EndWatch {
+    /// The next news.
+    pub async fn news(&mut self) -> News {
+        // The sender lives in the list until `drop`.
+        self.news.recv().await.unwrap_or(News::Look)
+    }
+}
+
+impl Drop for EndWatch {
+    fn drop(&mut self) {
+        let mut watched = self.shared.watched();
+        if let Some(watchers) = watched.get_mut(&self.id) {
+            watchers.retain(|watcher| watcher.number != self.number);
+            if watchers.is_empty() {
+                watched.remove(&self.id);
+            }
+        }
+    }
+}
+
+/// A claimer that looks at what is due, or waits for it; off the list when dropped.
+pub struct Attentive(Arc<Shared>);
+
+impl Drop for Attentive {
+    fn drop(&mut self) {
+        self.0.attentive.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The hub of one process.
@@ -42,6 +103,9 @@ pub struct Wakeups {
 
 struct Shared {
     work: Notify,
+    attentive: AtomicUsize,
+    watched: Mutex<Watched>,
+    watches: AtomicU64,
     news: broadcast::Sender<Wakeup>,
     outgoing: Mutex<Outgoing>,
     something_to_tell: Notify,
@@ -54,10 +118,44 @@ struct Outgoing {
     signalled: HashSet<Uuid>,
 }
 
+type Watched = HashMap<Uuid, Vec<Watcher>>;
+
+/// One who waits.
+struct Watcher {
+    number: u64,
+    sender: mpsc::Sender<News>,
+}
+
+impl Watcher {
+    /// One piece of news may be waiting already: that is enough to make it look.
+    fn tell(&self, news: News) {
+        drop(self.sender.try_send(news));
+    }
+}
+
+impl Shared {
+    fn watched(&self) -> std::sync::MutexGuard<'_, Watched> {
+        self.watched.lock().expect("no holder of this lock panics")
+    }
+
+    /// Tells whoever waits here; false if nobody does.
+    fn tell_watchers(&self, id: Uuid, news: &News) -> bool {
+        let watched = self.watched();
+        let Some(watchers) = watched.get(&id) else { return false };
+        for watcher in watchers {
+            watcher.tell(news.clone());
+        }
+        true
+    }
+}
+
 impl Default for Wakeups {
     fn default() -> Self {
         let shared = Shared {
             work: Notify::new(),
+            attentive: AtomicUsize::new(0),
+            watched: Mutex::default(),
+            watches: AtomicU64::new(0),
             news: broadcast::channel(BACKLOG).0,
             outgoing: Mutex::default(),
             something_to_tell: Notify::new(),
@@ -67,17 +165,44 @@ impl Default for Wakeups {
 }
 
 impl Wakeups {
-    /// There is something to claim.
+    /// There is something to claim. Other processes are told only if no claimer here is attentive.
     pub fn work(&self) {
         self.shared.work.notify_waiters();
+        if self.shared.attentive.load(Ordering::Acquire) == 0 {
+            self.more_work();
+        }
+    }
+
+    /// There is more to claim than this process takes.
+    pub fn more_work(&self) {
         self.tell(|outgoing| outgoing.work = true);
     }
 
-    /// Watched executions have ended.
-    pub fn finished(&self, ids: Vec<Uuid>) {
-        if !ids.is_empty() {
-            self.tell(|outgoing| outgoing.finished.extend(&ids));
-            self.announce(Wakeup::Finished(ids));
+    /// A claimer is about to look at what is due, and will hear of what comes.
+    pub fn attentive(&self) -> Attentive {
+        self.shared.attentive.fetch_add(1, Ordering::AcqRel);
+        Attentive(Arc::clone(&self.shared))
+    }
+
+    /// Waits for an execution's end.
+    pub fn watch_end(&self, id: Uuid) -> EndWatch {
+        let (sender, news) = mpsc::channel(1);
+        let number = self.shared.watches.fetch_add(1, Ordering::Relaxed);
+        self.shared.watched().entry(id).or_default().push(Watcher { number, sender });
+        EndWatch { id, number, shared: Arc::clone(&self.shared), news }
+    }
+
+    /// Executions have ended that somebody waits for, here or in another process.
+    pub fn ended(&self, all: Vec<Ended>) {
+        let mut elsewhere = Vec::new();
+        for ended in all {
+            let id = ended.id;
+            if !self.shared.tell_watchers(id, &News::Ended(ended)) {
+                elsewhere.push(id);
+            }
+        }
+        if !elsewhere.is_empty() {
+            self.tell(|outgoing| outgoing.finished.extend(elsewhere));
         }
     }
 
@@ -127,11 +252,17 @@ impl Wakeups {
     async fn send_notes(&self, store: Store) {
         loop {
             self.shared.something_to_tell.notified().await;
-            tokio::time::sleep(COALESCE).await;
             let outgoing = std::mem::take(&mut *self.outgoing());
             if let Err(error) = store.notify(outgoing).await {
                 tracing::debug!(error = ?error, "other processes were not told; they poll");
             }
+            tokio::time::sleep(COALESCE).await;
+        }
+    }
+
+    fn tell_all_watchers(&self) {
+        for watcher in self.shared.watched().values().flatten() {
+            watcher.tell(News::Look);
         }
     }
 
@@ -142,6 +273,7 @@ impl Wakeups {
             }
             self.shared.work.notify_waiters();
             self.announce(Wakeup::Missed);
+            self.tell_all_watchers();
             tokio::time::sleep(RELISTEN).await;
         }
     }
@@ -155,13 +287,15 @@ impl Wakeups {
             .listen_all([channels.work.as_str(), &channels.finished, &channels.signalled])
             .await?;
         while let Some(note) = listener.try_recv().await? {
-            let ids = || note.payload().split(',').filter_map(|id| id.parse().ok()).collect();
+            let ids = note.payload().split(',').filter_map(|id| id.parse().ok());
             if note.channel() == channels.work {
                 self.shared.work.notify_waiters();
             } else if note.channel() == channels.finished {
-                self.announce(Wakeup::Finished(ids()));
+                for id in ids {
+                    self.shared.tell_watchers(id, &News::Look);
+                }
             } else {
-                self.announce(Wakeup::Signalled(ids()));
+                self.announce(Wakeup::Signalled(ids.collect()));
             }
         }
         Ok(())

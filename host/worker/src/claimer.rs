@@ -38,6 +38,7 @@ impl Claimer {
         loop {
             let wanted = meter.wanted().await;
             // Listen before looking: what arrives in between is not missed.
+            let _attentive = self.wakeups.attentive();
             let arrives = self.wakeups.work_arrives();
             tokio::pin!(arrives);
             arrives.as_mut().enable();
@@ -50,7 +51,9 @@ impl Claimer {
                 Ok(claimed) => {
                     let full = claimed.len() == wanted;
                     self.start_drivers(claimed);
-                    if !full {
+                    if full {
+                        self.wakeups.more_work();
+                    } else {
                         tokio::select! {
                             () = arrives => {}
                             () = self.until_due() => {}

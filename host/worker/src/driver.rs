@@ -347,11 +347,7 @@ impl Drive {
                     };
                     return Ok(Next::Event(event, report.logs));
                 }
-                () = &mut worth_showing, if self.stored.is_some() => {
-                    if !self.write_down().await? {
-                        return Ok(Next::Leave);
-                    }
-                }
+                () = &mut worth_showing, if self.stored.is_some() => self.write_down().await?,
                 () = &mut deadline => return Ok(Next::Event(Event::DeadlinePassed, Vec::new())),
                 () = self.shared.abort.cancelled() => return Ok(Next::Event(Event::LeaseExpired, Vec::new())),
                 () = news.notified() => {
@@ -364,12 +360,13 @@ impl Drive {
         }
     }
 
-    /// Makes the state durable that an attempt was begun from. False if the lease is gone.
-    async fn write_down(&mut self) -> anyhow::Result<bool> {
+    /// Makes the state durable that an attempt was begun from. If the lease is gone, the attempt's result will be
+    /// refused as well, and kept as late.
+    async fn write_down(&mut self) -> anyhow::Result<()> {
         self.stored = None;
         let write = self.write_of(Disposition::Keep, self.execution.state.clone());
-        let written = self.tenure.journal.write(write).await?;
-        Ok(matches!(written, Written::Durable { .. }))
+        self.tenure.journal.write(write).await?;
+        Ok(())
     }
 
     /// Spends a short wait in memory.

@@ -41,7 +41,6 @@ impl Heartbeats {
                 _ = beat.tick() => self.renew(&mut renewed).await,
                 news = news.recv() => match news {
                     Ok(Wakeup::Signalled(ids)) => self.tenure.ring(&ids),
-                    Ok(Wakeup::Finished(_)) => {}
                     Ok(Wakeup::Missed) | Err(RecvError::Lagged(_)) => self.look_into_inboxes().await,
                     Err(RecvError::Closed) => return,
                 },

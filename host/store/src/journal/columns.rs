@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use engine::attempt::LogLine;
 use engine::failure::Failure;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Disposition, Write, Written};
+use crate::wakeups::Ended;
 
 /// The transitions of a batch, and what they bring.
 #[derive(Default)]
@@ -52,10 +54,18 @@ impl WriteColumns {
         columns
     }
 
-    /// Whether the batch ends this execution.
-    pub(super) fn finishes(&self, id: Uuid) -> bool {
-        let at = self.execution_id.iter().position(|execution| *execution == id);
-        at.is_some_and(|at| self.disposition[at] == "finish")
+    /// How the batch ends this execution, if it does.
+    pub(super) fn ended(&self, id: Uuid) -> Option<Ended> {
+        let at = self.execution_id.iter().position(|execution| *execution == id)?;
+        let raw = |text: &Option<String>| {
+            text.clone().map(|text| RawValue::from_string(text).expect("it was printed as JSON"))
+        };
+        (self.disposition[at] == "finish").then(|| Ended {
+            id,
+            status: self.status[at],
+            output: raw(&self.output[at]),
+            failure: raw(&self.failure[at]),
+        })
     }
 
     fn push(&mut self, write: &Write) {

@@ -44,6 +44,7 @@ impl Fixture {
             namespace_id: DEFAULT_NAMESPACE,
             workflow_id: self.workflow_id,
             version: 1,
+            pinned: false,
             state: State::new(Utc::now(), None),
             input: "{}".to_owned(),
             labels: BTreeMap::new(),
@@ -55,7 +56,14 @@ impl Fixture {
 
     pub(crate) async fn start(&self, count: usize) -> Vec<Uuid> {
         let new: Vec<_> = (0..count).map(|_| self.execution()).collect();
-        self.store.start_executions(&new).await.unwrap().into_iter().map(|it| it.id).collect()
+        self.store
+            .start_executions(&new)
+            .await
+            .unwrap()
+            .unwrap()
+            .into_iter()
+            .map(|it| it.id)
+            .collect()
     }
 
     /// A registered worker whose leases hold this long.

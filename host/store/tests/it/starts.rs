@@ -14,10 +14,10 @@ async fn the_same_key_gives_the_same_execution_also_within_a_batch() {
     let fixture = Fixture::new().await;
     let batch =
         [keyed(&fixture, "a"), keyed(&fixture, "a"), keyed(&fixture, "b"), fixture.execution()];
-    let started = fixture.store.start_executions(&batch).await.unwrap();
+    let started = fixture.store.start_executions(&batch).await.unwrap().unwrap();
     assert_eq!(started[0].id, started[1].id);
     assert_eq!(started.iter().filter(|it| it.fresh).count(), 3);
-    let again = fixture.store.start_executions(&[keyed(&fixture, "b")]).await.unwrap()[0];
+    let again = fixture.store.start_executions(&[keyed(&fixture, "b")]).await.unwrap().unwrap()[0];
     assert_eq!((again.id, again.fresh), (started[2].id, false));
     let worker = fixture.lasting_worker().await;
     assert_eq!(fixture.store.claim(worker, 9).await.unwrap().len(), 3);
