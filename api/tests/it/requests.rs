@@ -1,0 +1,38 @@
+//! Requests that are refused before anything happens.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::server::{Server, send};
+
+#[tokio::test]
+async fn unknown_paths_methods_and_bodies_are_problem_documents() {
+    let server = Server::start().await;
+    server.get("/api/nothing").await.is_problem(404, "NOT_FOUND");
+    server.get("/api/executions/42").await.is_problem(404, "NOT_FOUND");
+    let nobody = "/api/executions/01890000-0000-7000-8000-000000000000";
+    for path in [nobody.to_owned(), format!("{nobody}/timeline"), format!("{nobody}/why")] {
+        server.get(&path).await.is_problem(404, "NOT_FOUND");
+    }
+    let wrong = send(server.request(Method::PATCH, "/api/workflows")).await;
+    wrong.is_problem(405, "METHOD_NOT_ALLOWED");
+    let text = server.request(Method::POST, "/api/plugins").header("content-type", "text/plain");
+    send(text.body("hello")).await.is_problem(415, "CONTENT_TYPE");
+    let absent = server.post("/api/workflows/absent/execute", &json!({})).await;
+    absent.is_problem(404, "NOT_FOUND");
+    server.is_untouched().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn queries_say_what_they_take() {
+    let server = Server::start().await;
+    for query in ["limit=0", "limit=501", "limit=many", "label=nocolon", "cursor=1", "colour=red"] {
+        let answer = server.get(&format!("/api/executions?{query}")).await;
+        answer.is_problem(400, "REQUEST_INVALID");
+    }
+    for (size, status) in [(1, 200), (500, 200)] {
+        assert_eq!(server.get(&format!("/api/executions?limit={size}")).await.status, status);
+    }
+    server.stop().await;
+}

@@ -1,0 +1,211 @@
+//! An API server of a test's own, with as many workers as the test wants, and a client.
+
+use std::time::Duration;
+
+use prometheus::Registry;
+use reqwest::{Client, Method, RequestBuilder};
+use sandbox::{Sandbox, SandboxConfig};
+use serde_json::{Value, json};
+use stateflow_api::{ApiParts, ApiState, serve};
+use store::starts::Starter;
+use store::wakeups::Wakeups;
+use store::{Schema, Store, StoreSettings};
+use testing::TestDatabase;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval};
+use tokio_util::sync::CancellationToken;
+use worker::{Worker, WorkerMetrics, WorkerParts, WorkerSettings};
+
+/// A test gives up after this long.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The largest upload of these servers, in bytes: small enough to test its edge.
+pub(crate) const MAX_UPLOAD: usize = 64 << 10;
+
+pub(crate) struct Server {
+    pub(crate) store: Store,
+    base: String,
+    client: Client,
+    stop: CancellationToken,
+    wakeups: Wakeups,
+    registry: Registry,
+    sandbox: Sandbox,
+    running: Vec<JoinHandle<()>>,
+    _database: TestDatabase,
+}
+
+/// An answer: its status and its document.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) kind: String,
+    pub(crate) body: Value,
+}
+
+impl Server {
+    /// The API alone.
+    pub(crate) async fn start() -> Self {
+        let database = testing::database().await;
+        let settings = StoreSettings::new(database.url(), Schema::default());
+        Store::migrate(&settings).await.unwrap();
+        let store = Store::open(settings).await.unwrap();
+        let (wakeups, registry) = (Wakeups::default(), Registry::new());
+        let sandbox = Sandbox::new(SandboxConfig::new([7; 32])).unwrap();
+        let (starter, writer) = Starter::open(store.clone(), wakeups.clone());
+        let state = ApiState::new(ApiParts {
+            store: store.clone(),
+            starter,
+            wakeups: wakeups.clone(),
+            native: native::NativeSteps::new(native::HttpSettings::default()).unwrap(),
+            sandbox: sandbox.clone(),
+            registry: registry.clone(),
+            max_upload_bytes: MAX_UPLOAD,
+            max_wait: Duration::from_mins(1),
+        })
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let serving = serve(listener, state, stop.clone());
+        let running = vec![writer, tokio::spawn(async move { serving.await.unwrap() })];
+        let client = Client::new();
+        Self { store, base, client, stop, wakeups, registry, sandbox, running, _database: database }
+    }
+
+    /// The API and a worker.
+    pub(crate) async fn working() -> Self {
+        let mut server = Self::start().await;
+        let parts = WorkerParts {
+            store: server.store.clone(),
+            wakeups: server.wakeups.clone(),
+            native: native::NativeSteps::new(native::HttpSettings::default()).unwrap(),
+            sandbox: server.sandbox.clone(),
+            metrics: WorkerMetrics::register(&server.registry).unwrap(),
+        };
+        let worker = Worker::new(WorkerSettings::default(), parts);
+        let stop = server.stop.clone();
+        server.running.push(tokio::spawn(async move { worker.run(stop).await.unwrap() }));
+        server
+    }
+
+    /// Stops everything in order.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        for running in self.running {
+            running.await.unwrap();
+        }
+        self.store.close().await;
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn text(&self, path: &str) -> String {
+        self.request(Method::GET, path).send().await.unwrap().text().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::PUT, path).json(body)).await
+    }
+
+    /// Sends a text as it is.
+    pub(crate) async fn post_text(&self, path: &str, body: String) -> Answer {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        send(request.body(body)).await
+    }
+
+    pub(crate) async fn upload(&self, query: &str, wasm: Vec<u8>) -> Answer {
+        let request = self.request(Method::POST, &format!("/api/plugins{query}"));
+        send(request.header("content-type", "application/wasm").body(wasm)).await
+    }
+
+    /// Publishes a workflow of these steps.
+    pub(crate) async fn publish(&self, name: &str, steps: Value) {
+        let answer = self.post("/api/workflows", &json!({ "name": name, "steps": steps })).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+
+    /// Starts an execution and waits for its end.
+    pub(crate) async fn run(&self, workflow: &str, input: Value) -> Value {
+        let path = format!("/api/workflows/{workflow}/execute?wait=60000");
+        let answer = self.post(&path, &json!({ "input": input })).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    }
+
+    /// Starts an execution.
+    pub(crate) async fn begin(&self, workflow: &str, body: Value) -> String {
+        let answer = self.post(&format!("/api/workflows/{workflow}/execute"), &body).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Looks again and again until a document has a value in a place.
+    pub(crate) async fn until(&self, path: &str, pointer: &str, wanted: &str) -> Value {
+        let mut look = interval(Duration::from_millis(5));
+        let began = Instant::now();
+        loop {
+            look.tick().await;
+            let answer = self.get(path).await;
+            if answer.body.pointer(pointer).and_then(Value::as_str) == Some(wanted) {
+                return answer.body;
+            }
+            assert!(began.elapsed() < PATIENCE, "{path} has no {wanted} at {pointer}: {answer:?}");
+        }
+    }
+
+    /// Whatever was asked of it, the server goes on, and nothing is in the database that was refused.
+    pub(crate) async fn is_untouched(&self) {
+        assert_eq!(self.get("/api/health").await.body["status"], "healthy");
+        for list in ["/api/workflows", "/api/executions", "/api/plugins"] {
+            let answer = self.get(list).await;
+            assert_eq!(answer.body["items"], json!([]), "{list}");
+        }
+    }
+}
+
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let header = response.headers().get("content-type");
+    let kind = header.map_or(String::new(), |kind| kind.to_str().unwrap().to_owned());
+    let body = response.bytes().await.unwrap();
+    Answer { status, kind, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+}
+
+impl Answer {
+    /// A problem document with this status and code.
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(self.kind, "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert!(self.body["requestId"].is_string());
+        self
+    }
+
+    /// Its detail speaks of this.
+    #[track_caller]
+    pub(crate) fn says(&self, word: &str) -> &Self {
+        assert!(self.body["detail"].as_str().unwrap().contains(word), "{self:?}");
+        self
+    }
+
+    /// The codes and pointers of what is wrong in detail.
+    pub(crate) fn faults(&self) -> Vec<(&str, &str)> {
+        let faults = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        faults
+            .iter()
+            .map(|it| (it["code"].as_str().unwrap(), it["pointer"].as_str().unwrap()))
+            .collect()
+    }
+}
