@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/stateflow/target
 # Queries are checked against .sqlx; no database is needed to compile.
 export SQLX_OFFLINE := true
 
-.PHONY: help setup test fmt lint tidy deny unit demo dev
+.PHONY: help setup test fmt lint tidy deny unit demo dev bench smoke
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/'
@@ -37,6 +37,18 @@ unit: ## The tests
 
 demo: ## A tour of a running StateFlow
 	scripts/demo.sh
+
+bench: setup ## The numbers, measured: BENCH="--only single,drain --reps 3" for some of them
+	cargo build --release --locked --package stateflow --package stateflow-bench
+	scripts/build-guest.sh examples/plugins/slugify "$$CARGO_TARGET_DIR/slugify.wasm"
+	"$$CARGO_TARGET_DIR/release/stateflow-bench" run --binary "$$CARGO_TARGET_DIR/release/stateflow" \
+		--plugin "$$CARGO_TARGET_DIR/slugify.wasm" --json "$$CARGO_TARGET_DIR/bench.json" $(BENCH)
+
+smoke: setup ## Every workload of the benchmark, small: counts what is stored, times nothing
+	cargo build --locked --package stateflow --package stateflow-bench
+	scripts/build-guest.sh examples/plugins/slugify "$$CARGO_TARGET_DIR/slugify.wasm"
+	"$$CARGO_TARGET_DIR/debug/stateflow-bench" run --binary "$$CARGO_TARGET_DIR/debug/stateflow" --reps 1 --scale 0.01 \
+		--plugin "$$CARGO_TARGET_DIR/slugify.wasm" --only single,batch,drain,chain,latency,wasm,http,workers-2,payload,backlog-10k
 
 dev: ## StateFlow on this machine, with a database of its own
 	cargo build --locked --package stateflow --bin stateflow

@@ -7,6 +7,7 @@
 //! | 409 | it contradicts what is there |
 //! | 413 | too large |
 //! | 422 | readable, but not valid: `errors[]` says where |
+//! | 429 | more is being started than the database takes: try again after `Retry-After` |
 //! | 503 | the database is away: try again after `Retry-After` |
 //! | 500 | our fault: the detail is in the log, under the request id |
 
@@ -71,6 +72,12 @@ impl ApiError {
     pub(crate) fn too_large(what: &str, limit: usize) -> Self {
         let detail = format!("{what} may have {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", detail)
+    }
+
+    /// More is being started than the database takes.
+    pub(crate) fn overloaded() -> Self {
+        let detail = "more executions are being started than the database takes just now; nothing was started; try again after `Retry-After`";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "OVERLOADED", detail)
     }
 
     /// Whether it is about us, not about what was asked for.
@@ -164,7 +171,7 @@ impl IntoResponse for ApiError {
             request_id: None,
         };
         let mut response = self.status.into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         // `request_id::finish` writes the body: it knows the id.

@@ -12,6 +12,7 @@ mod health;
 mod plugins;
 mod workflows;
 
+mod admission;
 mod publish;
 mod request_id;
 

@@ -11,7 +11,10 @@ use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::workflows::Workflow;
 use store::{DEFAULT_NAMESPACE, Store, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
+
+use crate::error::ApiError;
 
 /// Published definitions that are kept at hand for starting.
 const KEPT_VERSIONS: u64 = 1_000;
@@ -37,6 +40,8 @@ pub struct ApiParts {
     pub max_upload_bytes: usize,
     /// The longest `?wait=`.
     pub max_wait: Duration,
+    /// How many starts may be on their way into the database; a batch counts as a quarter of them.
+    pub starts_at_once: u32,
 }
 
 /// The state of the router.
@@ -54,9 +59,11 @@ pub struct Inner {
     pub(crate) request_seconds: HistogramVec,
     pub(crate) max_upload_bytes: usize,
     pub(crate) max_wait: Duration,
+    pub(crate) starts_at_once: u32,
     definitions: moka::future::Cache<(Uuid, i32), Arc<Definition>>,
     workflows: moka::future::Cache<String, Arc<Workflow>>,
     namespace_id: i32,
+    room: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for ApiState {
@@ -89,18 +96,26 @@ impl ApiState {
             request_seconds,
             max_upload_bytes: parts.max_upload_bytes,
             max_wait: parts.max_wait,
+            starts_at_once: parts.starts_at_once,
             definitions: moka::future::Cache::new(KEPT_VERSIONS),
             workflows: moka::future::Cache::builder()
                 .max_capacity(KEPT_WORKFLOWS)
                 .time_to_live(WORKFLOWS_KEPT_FOR)
                 .build(),
             namespace_id: DEFAULT_NAMESPACE,
+            room: Arc::new(Semaphore::new(parts.starts_at_once as usize)),
         })))
     }
 
     /// The namespace of a request: there is one so far.
     pub(crate) fn namespace(&self) -> i32 {
         self.0.namespace_id
+    }
+
+    /// Room for a start of this weight, if there is any.
+    pub(crate) fn admit(&self, weight: u32) -> Result<OwnedSemaphorePermit, ApiError> {
+        let room = Arc::clone(&self.room);
+        room.try_acquire_many_owned(weight).map_err(|_| ApiError::overloaded())
     }
 
     /// A workflow by id or name, as remembered. Which version is its newest may have changed meanwhile: starting an

@@ -61,8 +61,7 @@ impl Postgres {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         }
         let url = self.server.url().replace("/stateflow?", &format!("/{name}?"));
-        let pool = PgPoolOptions::new().max_connections(2).connect(&url).await?;
-        Ok(Database { url, pool, server: self.pid()? })
+        Ok(Database { server: self.pid()?, ..Database::open(&url).await? })
     }
 
     fn pid(&self) -> Result<i32> {
@@ -98,6 +97,12 @@ pub(crate) struct Stored {
 }
 
 impl Database {
+    /// A database of somebody else's server.
+    pub(crate) async fn open(url: &str) -> Result<Self> {
+        let pool = PgPoolOptions::new().max_connections(2).connect(url).await?;
+        Ok(Self { url: url.to_owned(), pool, server: 0 })
+    }
+
     /// Whether everything that was started has ended.
     pub(crate) async fn is_drained(&self) -> Result<bool> {
         let some = "select exists (select from stateflow.queue)";

@@ -1,7 +1,7 @@
 //! The load: so many requests in flight, each on a connection of its own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -9,11 +9,13 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::http::Connection;
 
-/// Executions of one call to the batch endpoint.
+/// Executions of one call to the batch endpoint, and its bytes: the endpoint takes up to 32 MiB.
 const BATCH: u64 = 1_000;
+const BATCH_BYTES: u64 = 16 << 20;
 /// The longest wait of a call that asks for its result, in milliseconds.
 const CALL_LIMIT_MS: u64 = 60_000;
 
@@ -59,14 +61,16 @@ impl Load {
         at_once: u64,
     ) -> Result<()> {
         let path = format!("/api/workflows/{workflow}/execute/batch");
-        let full: Vec<_> = (0..BATCH).map(|_| json!({ "input": input })).collect();
-        let body = json!({ "executions": full }).to_string();
+        let one = json!({ "input": input });
+        let size = (BATCH_BYTES / one.to_string().len() as u64).clamp(1, BATCH);
+        let body = |size: u64| {
+            let all: Vec<_> = (0..size).map(|_| &one).collect();
+            Bytes::from(json!({ "executions": all }).to_string())
+        };
         let batches = Self { in_flight: at_once, ..self.clone() };
-        batches.repeat(path.clone(), body.into(), n / BATCH, |_| Ok(())).await?;
-        let rest: Vec<_> = (0..n % BATCH).map(|_| json!({ "input": input })).collect();
-        if !rest.is_empty() {
-            let body = json!({ "executions": rest }).to_string();
-            batches.repeat(path, body.into(), 1, |_| Ok(())).await?;
+        batches.repeat(path.clone(), body(size), n / size, |_| Ok(())).await?;
+        if !n.is_multiple_of(size) {
+            batches.repeat(path, body(n % size), 1, |_| Ok(())).await?;
         }
         Ok(())
     }
@@ -84,6 +88,33 @@ impl Load {
             Ok(())
         })
         .await
+    }
+
+    /// Calls on a beat until an instant, and keeps the times from when each call was due: a call that comes late because
+    /// the one before was slow counts its wait. Returns how many calls there were.
+    pub(crate) async fn call_steadily(
+        &self,
+        workflow: &str,
+        beat: Duration,
+        until: Instant,
+        times: &Mutex<Vec<f64>>,
+    ) -> Result<u64> {
+        let path = format!("/api/workflows/{workflow}/execute?wait={CALL_LIMIT_MS}");
+        let body = Bytes::from(json!({ "input": { "n": 1 } }).to_string());
+        let mut connection = Connection::open(&self.host).await?;
+        let mut beats = tokio::time::interval(beat);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut calls = 0;
+        loop {
+            let due = beats.tick().await;
+            if due.into_std() >= until {
+                return Ok(calls);
+            }
+            post_patiently(&mut connection, &path, &body).await?;
+            calls += 1;
+            let took = due.elapsed().as_secs_f64() * 1_000.0;
+            times.lock().expect("no holder panics").push(took);
+        }
     }
 
     /// Pages through the list of executions that have succeeded, and returns how many there are.

@@ -15,9 +15,12 @@ mod http;
 mod limits;
 mod load;
 mod machine;
+mod peer;
+mod plot;
 mod processes;
 mod report;
 mod sample;
+mod soak;
 mod stage;
 mod step_service;
 mod workloads;
@@ -37,6 +40,18 @@ use crate::workloads::Workload;
 
 /// Measures StateFlow on this machine, with default durability.
 #[derive(Debug, Parser)]
+enum Command {
+    /// Runs the workloads and prints a table.
+    Run(Options),
+    /// Runs a steady load for long and watches sizes, memory and latency.
+    Soak(soak::Options),
+    /// The load generator of the comparison harness.
+    PeerClient(peer::Options),
+    /// The worker of the comparison harness.
+    PeerWorker(peer::Options),
+}
+
+#[derive(Debug, clap::Args)]
 struct Options {
     /// The `stateflow` binary, built for release.
     #[arg(long)]
@@ -69,7 +84,15 @@ struct Options {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let options = Options::parse();
+    match Command::parse() {
+        Command::Run(options) => run(options).await,
+        Command::Soak(options) => soak::run(options).await,
+        Command::PeerClient(options) => peer::client(options).await,
+        Command::PeerWorker(options) => peer::worker(options).await,
+    }
+}
+
+async fn run(options: Options) -> Result<()> {
     let postgres = Postgres::start(&options.postgres).await?;
     let stateflow = version_of(&options.binary).await?;
     let setting = Setting {
@@ -137,6 +160,6 @@ async fn version_of(binary: &PathBuf) -> Result<String> {
 }
 
 #[expect(clippy::print_stdout, reason = "a program for a terminal")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }

@@ -56,17 +56,31 @@ impl Launcher<'_> {
         if !worker {
             arguments.push("--no-worker");
         }
-        let (process, line) = self.spawn("serve", &arguments, "serving http://").await?;
+        let (process, line) = self.spawn("serve", &arguments, "serving http://", |_| ()).await?;
         let host = line.split("http://").nth(1).context("no address")?.trim().to_owned();
         Ok(Api { process, host, start_ms: started.elapsed().as_secs_f64() * 1_000.0 })
     }
 
     /// A worker, registered.
     pub(crate) async fn worker(&self) -> Result<Process> {
-        Ok(self.spawn("worker", &[], "worker registered").await?.0)
+        self.watched_worker(|_| ()).await
     }
 
-    async fn spawn(&self, role: &str, more: &[&str], ready: &str) -> Result<(Process, String)> {
+    /// A worker whose log is looked at, line by line.
+    pub(crate) async fn watched_worker(
+        &self,
+        each: impl FnMut(&str) + Send + 'static,
+    ) -> Result<Process> {
+        Ok(self.spawn("worker", &[], "worker registered", each).await?.0)
+    }
+
+    async fn spawn(
+        &self,
+        role: &str,
+        more: &[&str],
+        ready: &str,
+        mut each: impl FnMut(&str) + Send + 'static,
+    ) -> Result<(Process, String)> {
         let mut command = self.command(role, more);
         command.args(self.arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().context("cannot start stateflow")?;
@@ -77,7 +91,11 @@ impl Launcher<'_> {
             .await
             .with_context(|| format!("`stateflow {role}` did not say `{ready}`"))??;
         // Reading on keeps the pipe from filling up.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                each(&line);
+            }
+        });
         Ok((Process { child, pid }, line))
     }
 

@@ -61,7 +61,11 @@ pub(crate) fn quantiles(mut values: Vec<f64>) -> Option<[f64; 3]> {
 
 /// The least, the middle and the most of a figure over the repetitions.
 pub(crate) fn spread(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> [f64; 3] {
-    let mut values: Vec<f64> = samples.iter().map(figure).collect();
+    spread_of(samples.iter().map(figure).collect())
+}
+
+/// The least, the middle and the most.
+pub(crate) fn spread_of(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     let middle = match values.len() {
         0 => return [0.0; 3],

@@ -23,6 +23,9 @@ use crate::configuration;
 /// The longest `?wait=`.
 const MAX_WAIT: std::time::Duration = std::time::Duration::from_mins(5);
 
+/// Starts on their way into the database: with the largest inputs, 512 MiB.
+const STARTS_AT_ONCE: u32 = 512;
+
 /// Which roles a process plays.
 pub(crate) struct Roles {
     /// The API, on this listener.
@@ -61,6 +64,7 @@ pub(crate) async fn run(
             registry: registry.clone(),
             max_upload_bytes: options.max_upload_bytes,
             max_wait: MAX_WAIT,
+            starts_at_once: STARTS_AT_ONCE,
         })?;
         let stop = stop.clone();
         parts.spawn(

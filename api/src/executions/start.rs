@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::admission::{Admission, BatchAdmission};
 use crate::error::{ApiError, Problem};
 use crate::extract::{JsonBody, QueryOf, check_key, idempotency_key};
 use crate::router::Shared;
@@ -90,9 +91,11 @@ pub(crate) struct StartView {
         (status = 200, body = StartView, description = "with ?wait=: it has ended"),
         (status = 404, body = Problem),
         (status = 422, body = Problem, description = "the input is not what the workflow takes"),
+        (status = 429, body = Problem, description = "more is being started than the database takes"),
 ))]
 pub(crate) async fn execute(
     State(state): Shared,
+    admission: Admission,
     Path(workflow): Path<String>,
     QueryOf(query): QueryOf<WaitQuery>,
     headers: HeaderMap,
@@ -122,6 +125,7 @@ pub(crate) async fn execute(
             started => break (started?, watch),
         }
     };
+    drop(admission);
     // The key may have given an execution that is not the one watched.
     let watch =
         watch.map(|watch| if started.fresh { watch } else { state.wakeups.watch_end(started.id) });
@@ -147,9 +151,11 @@ pub(crate) async fn execute(
         (status = 202, body = Object),
         (status = 404, body = Problem),
         (status = 422, body = Problem),
+        (status = 429, body = Problem),
 ))]
 pub(crate) async fn execute_batch(
     State(state): Shared,
+    _admission: BatchAdmission,
     Path(workflow): Path<String>,
     JsonBody(batch): JsonBody<BatchRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {

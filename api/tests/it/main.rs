@@ -7,6 +7,7 @@ mod server;
 mod batches;
 mod definitions;
 mod endings;
+mod overload;
 mod requests;
 mod starts;
 mod surface;

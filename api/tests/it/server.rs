@@ -19,6 +19,8 @@ use worker::{Worker, WorkerMetrics, WorkerParts, WorkerSettings};
 
 /// A test gives up after this long.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Starts on their way into the database.
+pub(crate) const STARTS_AT_ONCE: u32 = 8;
 /// The largest upload of these servers, in bytes: small enough to test its edge.
 pub(crate) const MAX_UPLOAD: usize = 64 << 10;
 
@@ -31,7 +33,7 @@ pub(crate) struct Server {
     registry: Registry,
     sandbox: Sandbox,
     running: Vec<JoinHandle<()>>,
-    _database: TestDatabase,
+    pub(crate) database: TestDatabase,
 }
 
 /// An answer: its status and its document.
@@ -61,6 +63,7 @@ impl Server {
             registry: registry.clone(),
             max_upload_bytes: MAX_UPLOAD,
             max_wait: Duration::from_mins(1),
+            starts_at_once: STARTS_AT_ONCE,
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,7 +72,7 @@ impl Server {
         let serving = serve(listener, state, stop.clone());
         let running = vec![writer, tokio::spawn(async move { serving.await.unwrap() })];
         let client = Client::new();
-        Self { store, base, client, stop, wakeups, registry, sandbox, running, _database: database }
+        Self { store, base, client, stop, wakeups, registry, sandbox, running, database }
     }
 
     /// The API and a worker.

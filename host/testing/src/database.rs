@@ -26,6 +26,27 @@ impl TestDatabase {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Keeps everybody else from a table, until released.
+    pub async fn lock(&self, table: &str) -> TableLock {
+        let lock = format!("begin; lock table {table} in access exclusive mode");
+        let mut connection = PgConnection::connect(&self.url).await.expect("the server answers");
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await.expect("it can be had");
+        TableLock { connection }
+    }
+}
+
+/// A table that nobody else can read or write.
+#[derive(Debug)]
+pub struct TableLock {
+    connection: PgConnection,
+}
+
+impl TableLock {
+    /// Lets the others go on.
+    pub async fn release(self) {
+        self.connection.close().await.expect("the server answers");
+    }
 }
 
 /// A fresh, empty database on the server that all tests share.

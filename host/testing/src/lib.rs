@@ -4,7 +4,7 @@ mod database;
 mod private;
 mod shared;
 
-pub use database::{TestDatabase, database};
+pub use database::{TableLock, TestDatabase, database};
 pub use postgres::StopMode;
 pub use private::{PrivatePostgres, private_postgres};
 pub use shared::{TestServer, postgres};
