@@ -54,7 +54,7 @@ struct Inner {
     compiler: Compiler,
     slots: Arc<Semaphore>,
     guests: GuestThreads,
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 /// One attempt, as it is asked for.
@@ -94,7 +94,7 @@ impl Sandbox {
             compiler,
             slots: Arc::new(Semaphore::new(config.max_concurrent_calls as usize)),
             guests: GuestThreads::start(config.guest_threads)?,
-            _ticker: ticker,
+            ticker,
             config: Arc::new(config),
         })))
     }
@@ -232,10 +232,12 @@ impl Sandbox {
         };
         let Ok(slot) = slot else { return refused(no_slot(&bench)) };
         let settings = Arc::clone(&config);
+        let ticking = self.0.ticker.keep();
         let guest = AbortOnDropHandle::new(self.0.guests.spawn(async move {
             // Given back only after the store is gone, so that the pool always has room for who
             // holds a slot.
             let _slot = slot;
+            let _ticking = ticking;
             attempt.run(&settings).await
         }));
         let cancelled = async {

@@ -34,7 +34,8 @@ impl Claimer {
     /// Claims until dropped.
     pub(crate) async fn run(&self) {
         let mut meter = Meter::new(Arc::clone(&self.shared.intake));
-        let mut reconciled = Instant::now();
+        // Only what was claimed since the last look, or held then, can have strayed.
+        let (mut reconciled, mut may_stray) = (Instant::now(), false);
         loop {
             let wanted = meter.wanted().await;
             // Listen before looking: what arrives in between is not missed.
@@ -42,7 +43,8 @@ impl Claimer {
             let arrives = self.wakeups.work_arrives();
             tokio::pin!(arrives);
             arrives.as_mut().enable();
-            if reconciled.elapsed() >= self.reconcile {
+            if may_stray && reconciled.elapsed() >= self.reconcile {
+                may_stray = self.tenure.holds_any();
                 self.give_back_strays().await;
                 reconciled = Instant::now();
             }
@@ -50,6 +52,7 @@ impl Claimer {
             match self.store.claim(self.tenure.worker_id, limit).await {
                 Ok(claimed) => {
                     let full = claimed.len() == wanted;
+                    may_stray |= !claimed.is_empty();
                     self.start_drivers(claimed);
                     if full {
                         self.wakeups.more_work();

@@ -65,6 +65,11 @@ impl Tenure {
         Holding { held: Arc::clone(&self.held), lease_epoch, news }
     }
 
+    /// Whether drivers hold any lease.
+    pub(crate) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// The leases that drivers hold.
     pub(crate) fn leases(&self) -> Vec<i64> {
         self.held.iter().map(|held| *held.key()).collect()
