@@ -1,10 +1,15 @@
 //! Reading requests: bodies, queries and ids that are refused with a problem document.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::error::ApiError;
@@ -21,10 +26,41 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = RawBody::from_request(request, state).await?;
         let text = if body.0.is_empty() { b"{}".as_slice() } else { &body.0 };
-        serde_json::from_slice(text).map(Self).map_err(|error| {
+        serde_json::from_slice(text).map(|Object(body)| Self(body)).map_err(|error| {
             ApiError::bad_request(format!("the body is not what this call takes: {error}"))
         })
     }
+}
+
+/// A JSON object. Without it, serde takes a list of a struct's fields for the struct as well.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+/// A list of JSON objects.
+pub(crate) fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|Object(it)| it).collect())
 }
 
 /// A body as it came, within the route's limit.
@@ -59,6 +95,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
             .map(|Query(query)| Self(query))
             .map_err(|rejection| ApiError::bad_request(rejection.body_text()))
     }
+}
+
+/// Refuses NUL in paths and queries: no name has one, and the database's text cannot hold it.
+pub(crate) fn check_uri(uri: &Uri) -> Result<(), ApiError> {
+    if uri.path().contains("%00") {
+        let detail = "there is nothing at this path: it has a NUL character";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail));
+    }
+    if uri.query().is_some_and(|query| query.contains("%00")) {
+        return Err(ApiError::bad_request("the query has a NUL character"));
+    }
+    Ok(())
 }
 
 /// An execution's id from a path.

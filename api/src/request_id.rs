@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use crate::error::{ApiError, Problem};
+use crate::extract::check_uri;
 use crate::state::ApiState;
 
 /// Wraps every handler.
@@ -22,7 +23,10 @@ pub(crate) async fn finish(
     let began = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let mut response = match check_uri(request.uri()) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    };
     if response.extensions().get::<Problem>().is_none() && is_bare_refusal(&response) {
         response = refusal(response.status()).into_response();
     }
@@ -30,7 +34,7 @@ pub(crate) async fn finish(
     state
         .request_seconds
         .with_label_values(&[
-            method.as_str(),
+            label(&method),
             route.as_deref().unwrap_or("unmatched"),
             status.as_str(),
         ])
@@ -39,6 +43,20 @@ pub(crate) async fn finish(
         tracing::warn!(request_id = %id, %method, route, %status, "a request failed");
     }
     with_id(response, &id)
+}
+
+/// A method as a metric's label. Whoever makes up methods must not make up label values, which are kept for ever.
+fn label(method: &Method) -> &str {
+    let usual = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    if usual.contains(method) { method.as_str() } else { "other" }
 }
 
 fn with_id(mut response: Response, id: &str) -> Response {

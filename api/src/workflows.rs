@@ -79,6 +79,7 @@ pub(crate) struct WorkflowPage {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// 1 to 500; 50 if not given.
     limit: Option<u32>,
@@ -87,7 +88,8 @@ pub(crate) struct PageQuery {
 }
 
 /// Lists workflows by name.
-#[utoipa::path(get, path = "/api/workflows", params(PageQuery), responses((status = 200, body = WorkflowPage)))]
+#[utoipa::path(get, path = "/api/workflows", operation_id = "list_workflows",
+    params(PageQuery), responses((status = 200, body = WorkflowPage)))]
 pub(crate) async fn list(
     State(state): Shared,
     QueryOf(query): QueryOf<PageQuery>,
@@ -102,7 +104,8 @@ pub(crate) async fn list(
 }
 
 /// Publishes a workflow's first version.
-#[utoipa::path(post, path = "/api/workflows", request_body = Object, responses(
+#[utoipa::path(post, path = "/api/workflows", operation_id = "create_workflow",
+    request_body = Object, responses(
     (status = 201, body = VersionView),
     (status = 409, body = Problem, description = "the name is taken"),
     (status = 422, body = Problem, description = "the definition is not valid"),
@@ -125,7 +128,8 @@ pub(crate) struct Verdict {
 }
 
 /// Checks a definition; stores nothing.
-#[utoipa::path(post, path = "/api/workflows/validate", request_body = Object,
+#[utoipa::path(post, path = "/api/workflows/validate", operation_id = "validate_workflow",
+    request_body = Object,
     responses((status = 200, body = Verdict)))]
 pub(crate) async fn validate(
     State(state): Shared,
@@ -136,7 +140,8 @@ pub(crate) async fn validate(
 }
 
 /// The newest version of a workflow, by id or name.
-#[utoipa::path(get, path = "/api/workflows/{workflow}", params(("workflow" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/workflows/{workflow}", operation_id = "get_workflow",
+    params(("workflow" = String, Path)), responses(
     (status = 200, body = VersionView), (status = 404, body = Problem),
 ))]
 pub(crate) async fn get(
@@ -148,7 +153,8 @@ pub(crate) async fn get(
 }
 
 /// Publishes a new version. The same definition again is the version that is there.
-#[utoipa::path(put, path = "/api/workflows/{workflow}", params(("workflow" = String, Path)),
+#[utoipa::path(put, path = "/api/workflows/{workflow}", operation_id = "update_workflow",
+    params(("workflow" = String, Path)),
     request_body = Object, responses(
         (status = 200, body = VersionView),
         (status = 404, body = Problem),
@@ -173,7 +179,7 @@ pub(crate) async fn update(
 }
 
 /// One version of a workflow.
-#[utoipa::path(get, path = "/api/workflows/{workflow}/versions/{version}",
+#[utoipa::path(get, path = "/api/workflows/{workflow}/versions/{version}", operation_id = "get_workflow_version",
     params(("workflow" = String, Path), ("version" = i32, Path)),
     responses((status = 200, body = VersionView), (status = 404, body = Problem)))]
 pub(crate) async fn versions_get(

@@ -25,6 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
     /// Stream lines as they come, until the execution ends.
     #[serde(default, deserialize_with = "flag")]

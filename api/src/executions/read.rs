@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use axum::extract::{Path, State};
 use axum::response::Json;
 use chrono::{DateTime, Utc};
+use engine::failure::ErrorCode;
+use engine::machine::ExecutionStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::executions::{Attempt, Execution, Filter, StepOutput, Summary};
@@ -22,11 +24,13 @@ const TIMELINE_PAGE: u16 = 1_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// Id or name.
     workflow: Option<String>,
     /// `pending`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
-    status: Option<String>,
+    #[param(value_type = Option<String>)]
+    status: Option<ExecutionStatus>,
     version: Option<i32>,
     /// `name:value`; the execution has to carry it.
     label: Option<String>,
@@ -35,7 +39,8 @@ pub(crate) struct ListQuery {
     /// Created before this instant.
     until: Option<DateTime<Utc>>,
     /// An error code.
-    error: Option<String>,
+    #[param(value_type = Option<String>)]
+    error: Option<ErrorCode>,
     /// Part of the workflow's name, or the beginning of the id.
     q: Option<String>,
     /// 1 to 500; 50 if not given.
@@ -85,7 +90,8 @@ pub(crate) struct ExecutionPage {
 }
 
 /// Lists executions, newest first.
-#[utoipa::path(get, path = "/api/executions", params(ListQuery), responses((status = 200, body = ExecutionPage)))]
+#[utoipa::path(get, path = "/api/executions", operation_id = "list_executions",
+    params(ListQuery), responses((status = 200, body = ExecutionPage)))]
 pub(crate) async fn list(
     State(state): Shared,
     QueryOf(query): QueryOf<ListQuery>,
@@ -97,12 +103,12 @@ pub(crate) async fn list(
     };
     let filter = Filter {
         workflow_id,
-        status: query.status,
+        status: query.status.map(|it| it.as_str().to_owned()),
         version: query.version,
         labels: query.label.as_deref().map(label).transpose()?,
-        error: query.error,
-        since: query.since,
-        until: query.until,
+        error: query.error.map(|it| it.as_str().to_owned()),
+        since: query.since.map(in_ids),
+        until: query.until.map(in_ids),
         before: query.cursor,
         text: query.q,
     };
@@ -118,6 +124,12 @@ fn label(text: &str) -> Result<Value, ApiError> {
         .split_once(':')
         .ok_or_else(|| ApiError::bad_request("`label` is written as name:value"))?;
     Ok(json!({ name: value }))
+}
+
+/// The nearest instant that an id can hold: it has 48 bits of milliseconds since 1970.
+fn in_ids(instant: DateTime<Utc>) -> DateTime<Utc> {
+    let last = DateTime::from_timestamp_millis((1 << 48) - 1).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    instant.clamp(DateTime::<Utc>::UNIX_EPOCH, last)
 }
 
 /// One execution with its steps.
@@ -163,7 +175,8 @@ pub(crate) struct StepView {
 }
 
 /// One execution with its steps.
-#[utoipa::path(get, path = "/api/executions/{id}", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(get, path = "/api/executions/{id}", operation_id = "get_execution",
+    params(("id" = Uuid, Path)), responses(
     (status = 200, body = ExecutionView), (status = 404, body = Problem),
 ))]
 pub(crate) async fn get(
@@ -217,6 +230,7 @@ fn step_view(
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct TimelineQuery {
     /// `nextCursor` of the page before.
     cursor: Option<i32>,

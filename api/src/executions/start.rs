@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::admission::{Admission, BatchAdmission};
 use crate::error::{ApiError, Problem};
-use crate::extract::{JsonBody, QueryOf, check_key, idempotency_key};
+use crate::extract::{JsonBody, QueryOf, check_key, idempotency_key, objects};
 use crate::router::Shared;
 use crate::state::ApiState;
 
@@ -60,11 +60,13 @@ pub(crate) struct StartRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchRequest {
+    #[serde(deserialize_with = "objects")]
     executions: Vec<StartRequest>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct WaitQuery {
     /// Wait so many milliseconds for the end, and answer with the result.
     wait: Option<u64>,

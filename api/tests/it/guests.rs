@@ -1,5 +1,10 @@
 //! Plugins in the text format, so that no toolchain is needed.
 
+use wit_component::StringEncoding;
+use wit_parser::Resolve;
+
+const WIT: &str = include_str!("../../../sdk/wit/v1/stateflow-plugin.wit");
+
 /// A one-function plugin whose `run` has this body; `$answer(ptr, len)` returns the text there as its output.
 pub(crate) fn plugin(body: &str) -> Vec<u8> {
     wat::parse_str(format!(
@@ -45,4 +50,51 @@ pub(crate) fn importing(module: &str, name: &str) -> Vec<u8> {
         r#"(module (import "{module}" "{name}" (func)) (memory (export "memory") 1))"#
     ))
     .unwrap()
+}
+
+/// A program that writes so many lines to its log and answers `"ok"`.
+pub(crate) fn talkative(lines: usize) -> Vec<u8> {
+    wat::parse_str(format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $fd_write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 1024) "\"ok\"x\n")
+            (func $print (param $fd i32) (param $ptr i32) (param $len i32)
+                (i32.store (i32.const 0) (local.get $ptr))
+                (i32.store (i32.const 4) (local.get $len))
+                (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
+            (func (export "_start") (local $i i32)
+                (loop $more
+                    (call $print (i32.const 2) (i32.const 1028) (i32.const 2))
+                    (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                    (br_if $more (i32.lt_u (local.get $i) (i32.const {lines}))))
+                (call $print (i32.const 1) (i32.const 1024) (i32.const 4))))"#
+    ))
+    .unwrap()
+}
+
+/// A plugin of the world `step` that says this of itself and does nothing.
+pub(crate) fn describing(manifest: &str) -> Vec<u8> {
+    let mut core = wat::parse_str(format!(
+        r#"(module
+            (memory (export "memory") 1)
+            (data (i32.const 1024) {manifest:?})
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8192))
+            (func (export "describe") (result i32)
+                (i32.store (i32.const 0) (i32.const 1024))
+                (i32.store (i32.const 4) (i32.const {length}))
+                (i32.const 0))
+            (func (export "run")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32) (result i32)
+                (unreachable)))"#,
+        length = manifest.len(),
+    ))
+    .unwrap();
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("stateflow-plugin.wit", WIT).unwrap();
+    let world = resolve.select_world(&[package], Some("step")).unwrap();
+    wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
+        .unwrap();
+    core
 }

@@ -3,13 +3,25 @@
 
 mod guests;
 mod server;
+mod upstream;
 
+mod again;
 mod batches;
 mod definitions;
+mod document;
 mod endings;
+mod exposition;
+mod forms;
+mod health;
+mod hostile;
+mod keys;
+mod listing;
+mod logbook;
+mod manifests;
+mod outage;
 mod overload;
+mod protocol;
 mod requests;
 mod starts;
-mod surface;
 mod uploads;
 mod waiting;

@@ -78,17 +78,22 @@ impl Server {
     /// The API and a worker.
     pub(crate) async fn working() -> Self {
         let mut server = Self::start().await;
+        server.add_worker();
+        server
+    }
+
+    /// A worker comes; once per server, because its metrics are registered.
+    pub(crate) fn add_worker(&mut self) {
         let parts = WorkerParts {
-            store: server.store.clone(),
-            wakeups: server.wakeups.clone(),
+            store: self.store.clone(),
+            wakeups: self.wakeups.clone(),
             native: native::NativeSteps::new(native::HttpSettings::default()).unwrap(),
-            sandbox: server.sandbox.clone(),
-            metrics: WorkerMetrics::register(&server.registry).unwrap(),
+            sandbox: self.sandbox.clone(),
+            metrics: WorkerMetrics::register(&self.registry).unwrap(),
         };
         let worker = Worker::new(WorkerSettings::default(), parts);
-        let stop = server.stop.clone();
-        server.running.push(tokio::spawn(async move { worker.run(stop).await.unwrap() }));
-        server
+        let stop = self.stop.clone();
+        self.running.push(tokio::spawn(async move { worker.run(stop).await.unwrap() }));
     }
 
     /// Stops everything in order.
@@ -163,6 +168,20 @@ impl Server {
                 return answer.body;
             }
             assert!(began.elapsed() < PATIENCE, "{path} has no {wanted} at {pointer}: {answer:?}");
+        }
+    }
+
+    /// Looks again and again until a text has all these lines.
+    pub(crate) async fn until_text(&self, path: &str, wanted: &[&str]) -> String {
+        let mut look = interval(Duration::from_millis(5));
+        let began = Instant::now();
+        loop {
+            look.tick().await;
+            let text = self.text(path).await;
+            if wanted.iter().all(|line| text.lines().any(|it| it == *line)) {
+                return text;
+            }
+            assert!(began.elapsed() < PATIENCE, "{path} has not all of {wanted:?}:\n{text}");
         }
     }
 

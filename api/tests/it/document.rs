@@ -1,0 +1,86 @@
+//! The `OpenAPI` document against the router: neither knows a route that the other does not.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::server::{Server, send};
+
+/// Whatever a resource may be asked to do.
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+const ROUTER: &str = include_str!("../../src/router.rs");
+
+struct Operation<'a> {
+    path: &'a str,
+    method: &'a str,
+    about: &'a Value,
+}
+
+fn operations(document: &Value) -> Vec<Operation<'_>> {
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, about) in methods.as_object().unwrap() {
+            operations.push(Operation { path, method, about });
+        }
+    }
+    operations
+}
+
+/// A path that the template matches, of things that do not exist.
+fn filled(template: &str) -> String {
+    let path = template.replace("{id}", "01890000-0000-7000-8000-000000000000");
+    path.replace("{version}", "1").replace(['{', '}'], "")
+}
+
+/// The names between braces.
+fn placeholders(template: &str) -> BTreeSet<&str> {
+    let inside = template.split('{').skip(1).filter_map(|it| it.split_once('}'));
+    inside.map(|(name, _)| name).collect()
+}
+
+#[tokio::test]
+async fn a_method_answers_if_and_only_if_it_is_documented() {
+    let server = Server::start().await;
+    let document = server.get("/api/openapi.json").await.body;
+    let operations = operations(&document);
+    for path in operations.iter().map(|it| it.path).collect::<BTreeSet<_>>() {
+        for name in METHODS {
+            let documented = operations.iter().any(|it| it.path == path && it.method == name);
+            let method = Method::from_bytes(name.to_uppercase().as_bytes()).unwrap();
+            let answer = send(server.request(method, &filled(path))).await;
+            assert_eq!(answer.status != 405, documented, "{name} {path}: {answer:?}");
+            assert!(answer.status < 500, "{name} {path}: {answer:?}");
+        }
+    }
+    // A route past the collector could not be found from outside.
+    assert_eq!(ROUTER.matches(".route(").count(), 1, "all but the document itself is collected");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_document_is_one_that_generators_take() {
+    let server = Server::start().await;
+    let document = server.get("/api/openapi.json").await.body;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    let mut names = BTreeSet::new();
+    for Operation { path, method, about } in operations(&document) {
+        let name = about["operationId"].as_str().unwrap();
+        assert!(names.insert(name.to_owned()), "{method} {path}: `{name}` names two operations");
+        let parameters = about["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+        let declared: BTreeSet<_> = parameters
+            .iter()
+            .filter(|it| it["in"] == "path")
+            .map(|it| it["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(declared, placeholders(path), "{method} {path}");
+        assert!(!about["responses"].as_object().unwrap().is_empty(), "{method} {path}");
+    }
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = reference.split('"').next().unwrap();
+        assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
+    }
+    server.stop().await;
+}

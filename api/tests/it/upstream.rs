@@ -1,0 +1,55 @@
+//! A service that steps call: out of order until it is mended.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::any;
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) struct Upstream {
+    pub(crate) url: String,
+    seen: Arc<Seen>,
+    _serving: AbortOnDropHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    mended: AtomicBool,
+    keys: Mutex<Vec<String>>,
+}
+
+impl Upstream {
+    /// Answers 500 until it is mended.
+    pub(crate) async fn broken() -> Self {
+        let seen = Arc::new(Seen::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let router = Router::new().route("/", any(answer)).with_state(Arc::clone(&seen));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, seen, _serving: AbortOnDropHandle::new(serving) }
+    }
+
+    /// From now on it answers 200.
+    pub(crate) fn mend(&self) {
+        self.seen.mended.store(true, Ordering::SeqCst);
+    }
+
+    /// The idempotency keys that it was called with, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.seen.keys.lock().unwrap().clone()
+    }
+}
+
+async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap) -> (StatusCode, &'static str) {
+    let key = headers.get("idempotency-key").map_or("", |key| key.to_str().unwrap());
+    seen.keys.lock().unwrap().push(key.to_owned());
+    if seen.mended.load(Ordering::SeqCst) {
+        (StatusCode::OK, "done")
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, "out of order")
+    }
+}
