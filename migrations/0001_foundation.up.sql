@@ -159,10 +159,11 @@ create table queue (
     execution_id uuid primary key,
     namespace_id integer not null,
     due_at       timestamptz not null,
-    -- The lease: its holder and its number. Held as long as the holder's row in workers is. A number without a holder
-    -- is that of a lease that was lost; a lease that was given back leaves 0.
+    -- The lease: its holder and its number. Held as long as the holder's row in workers is.
     worker_id    uuid,
     lease_epoch  bigint not null default 0,
+    -- The last lease was lost, and nothing was written since: an attempt may have been under way.
+    lost         boolean not null default false,
     -- Facts put into the inbox so far: whoever gives the row back sees whether it has missed one.
     signals      integer not null default 0
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);

@@ -60,7 +60,7 @@ async fn time_claims(stage: &Stage<'_>) -> Result<[f64; 3]> {
         "begin;
          with due as (select execution_id from stateflow.queue where worker_id is null and due_at <= now()
                       order by due_at limit {CLAIM} for update skip locked)
-         update stateflow.queue q set worker_id = execution_id from due where q.execution_id = due.execution_id;
+         update stateflow.queue q set worker_id = q.execution_id from due where q.execution_id = due.execution_id;
          rollback"
     );
     let mut times = Vec::new();

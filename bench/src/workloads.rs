@@ -88,8 +88,10 @@ impl Workload {
     /// How many executions a repetition has at scale 1.
     pub(crate) fn executions(self) -> u64 {
         match self {
-            Self::Single | Self::Wasm | Self::Workers(_) => 20_000,
-            Self::Batch | Self::Drain | Self::Crashes => 50_000,
+            Self::Single | Self::Wasm => 20_000,
+            Self::Batch | Self::Drain => 50_000,
+            Self::Workers(_) => 100_000,
+            Self::Crashes => 200_000,
             Self::Chain | Self::Http | Self::Backlog(_) | Self::Payload(1) => 10_000,
             Self::Latency | Self::Payload(64) => 500,
             Self::Payload(_) => 100,

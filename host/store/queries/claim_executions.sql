@@ -1,7 +1,9 @@
 -- Takes leases on the longest due executions and reads what driving them needs, in one round trip.
 -- `for update skip locked` keeps claimers out of each other's way; a worker whose own lease is gone gets none.
+-- The rows are updated by primary key, as an array: the planner cannot know how many there are, and must not think of
+-- reading the whole queue.
 with due as (
-    select execution_id, lease_epoch as lost_epoch
+    select execution_id
     from queue
     where worker_id is null
       and due_at <= now()
@@ -12,15 +14,14 @@ with due as (
 ), claimed as (
     update queue
     set worker_id = $1, lease_epoch = nextval('lease_epochs')
-    from due
-    where queue.execution_id = due.execution_id
-    returning queue.execution_id, queue.lease_epoch, queue.signals, due.lost_epoch
+    where execution_id = any (array(select execution_id from due))
+    returning execution_id, lease_epoch, signals, lost
 )
 select
     c.execution_id as "execution_id!",
     c.lease_epoch as "lease_epoch!",
     c.signals as "signals!",
-    c.lost_epoch <> 0 as "lost!",
+    c.lost as "lost!",
     e.namespace_id as "namespace_id!",
     e.workflow_id as "workflow_id!",
     e.version as "version!",

@@ -11,7 +11,7 @@ with freed as (
     for update of q skip locked
 ), expired as (
     update queue
-    set worker_id = null, due_at = now()
+    set worker_id = null, lost = true, due_at = now()
     from freed
     where queue.execution_id = freed.execution_id
     returning queue.execution_id

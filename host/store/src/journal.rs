@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::group_commit::{Batches, Entry, Submitter};
 use crate::wakeups::Wakeups;
 use crate::{Store, StoreError};
-use columns::{LateColumns, RecordColumns, WriteColumns};
+use columns::{LateColumns, WriteColumns};
 
 /// How many transitions may wait for the commit under way; who comes then waits for room.
 const MAX_WAITING: usize = 1_024;
@@ -118,7 +118,7 @@ impl Writer {
         let mut wait = RETRY_FROM;
         let mut again = false;
         let mut outcomes = loop {
-            match self.commit(&columns, again).await {
+            match self.commit(&batch, &columns, again).await {
                 Ok(outcomes) => break outcomes,
                 Err(error) if error.is_transient() => {
                     tracing::warn!(error = ?error, writes = batch.len(), "the journal waits for the database");
@@ -152,6 +152,7 @@ impl Writer {
 
     async fn commit(
         &self,
+        batch: &[Entry<Write, Written>],
         columns: &WriteColumns,
         again: bool,
     ) -> Result<HashMap<Uuid, Written>, StoreError> {
@@ -160,7 +161,7 @@ impl Writer {
             if again {
                 outcomes.extend(self.committed_before(columns, &outcomes).await?);
             }
-            self.record_late(columns, &outcomes).await?;
+            self.record_late(batch, &outcomes).await?;
         }
         Ok(outcomes)
     }
@@ -169,18 +170,7 @@ impl Writer {
         &self,
         it: &WriteColumns,
     ) -> Result<HashMap<Uuid, Written>, StoreError> {
-        let RecordColumns {
-            execution_id,
-            sequence,
-            step_id,
-            attempt,
-            status,
-            started_at,
-            finished_at,
-            output,
-            failure,
-            logs,
-        } = &it.records;
+        let (first, more) = (&it.first, &it.more);
         let rows = sqlx::query_file!(
             "queries/commit_transitions.sql",
             self.worker_id,
@@ -195,26 +185,32 @@ impl Writer {
             &it.output as &[Option<String>],
             &it.failure as &[Option<String>],
             &it.taken_up_at,
-            execution_id,
-            sequence,
-            step_id,
-            attempt,
-            status as &[&str],
-            started_at,
-            finished_at,
-            output as &[Option<String>],
-            failure as &[Option<String>],
-            logs as &[Option<String>],
+            &first.sequence as &[Option<i32>],
+            &first.step_id as &[Option<String>],
+            &first.attempt as &[Option<i32>],
+            &first.status as &[Option<&str>],
+            &first.started_at as &[Option<DateTime<Utc>>],
+            &first.finished_at as &[Option<DateTime<Utc>>],
+            &first.output as &[Option<String>],
+            &first.failure as &[Option<String>],
+            &it.logs as &[Option<String>],
+            &more.execution_id,
+            &more.sequence,
+            &more.step_id,
+            &more.attempt,
+            &more.status as &[&str],
+            &more.started_at,
+            &more.finished_at,
+            &more.output as &[Option<String>],
+            &more.failure as &[Option<String>],
             &it.consumed,
         )
         .fetch_all(&self.store.pool)
         .await?;
         let watched = rows.iter().filter(|row| row.watched).map(|row| row.execution_id);
         self.wakeups.ended(watched.filter_map(|id| it.ended(id)).collect());
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.execution_id, Written::Durable { signals: row.signals }))
-            .collect())
+        let held = rows.into_iter().filter(|row| !row.watched);
+        Ok(held.map(|row| (row.execution_id, Written::Durable { signals: row.signals })).collect())
     }
 
     /// After a connection broke it is not known whether its commit arrived. It did if the execution carries
@@ -243,28 +239,26 @@ impl Writer {
 
     async fn record_late(
         &self,
-        columns: &WriteColumns,
+        batch: &[Entry<Write, Written>],
         durable: &HashMap<Uuid, Written>,
     ) -> Result<(), StoreError> {
-        let late = LateColumns::of(columns, durable);
-        if late.execution_id.is_empty() {
+        let late = LateColumns::of(batch.iter().map(|entry| &entry.item), durable);
+        let LateColumns { lease_epoch, records } = &late;
+        if lease_epoch.is_empty() {
             return Ok(());
         }
-        tracing::warn!(
-            results = late.execution_id.len(),
-            "results came after their lease was gone"
-        );
+        tracing::warn!(results = lease_epoch.len(), "results came after their lease was gone");
         sqlx::query_file!(
             "queries/record_late_results.sql",
             self.worker_id,
-            &late.execution_id,
-            &late.step_id,
-            &late.attempt,
-            &late.status as &[&str],
-            &late.lease_epoch,
-            &late.output as &[Option<String>],
-            &late.failure as &[Option<String>],
-            &late.sequence,
+            &records.execution_id,
+            &records.step_id,
+            &records.attempt,
+            &records.status as &[&str],
+            lease_epoch,
+            &records.output as &[Option<String>],
+            &records.failure as &[Option<String>],
+            &records.sequence,
         )
         .execute(&self.store.pool)
         .await?;

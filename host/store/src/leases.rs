@@ -101,7 +101,7 @@ impl Store {
     /// that failed. Returns how many.
     pub async fn give_back_strays(&self, worker_id: Uuid, held: &[i64]) -> Result<u64, StoreError> {
         let freed = sqlx::query!(
-            "update queue set worker_id = null, due_at = now()
+            "update queue set worker_id = null, lost = true, due_at = now()
              where worker_id = $1 and lease_epoch <> all ($2)",
             worker_id,
             held,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use engine::attempt::LogLine;
 use engine::failure::Failure;
+use engine::machine::AttemptRecord;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -26,11 +27,41 @@ pub(super) struct WriteColumns {
     pub(super) output: Vec<Option<String>>,
     pub(super) failure: Vec<Option<String>>,
     pub(super) taken_up_at: Vec<DateTime<Utc>>,
-    pub(super) records: RecordColumns,
+    /// The first record of each write, where it has one: nearly all have one or none.
+    pub(super) first: FirstColumns,
+    pub(super) logs: Vec<Option<String>>,
+    /// The records after the first.
+    pub(super) more: RecordColumns,
     pub(super) consumed: Vec<i64>,
 }
 
-/// The history lines of a batch.
+/// One history line, or none, per write.
+#[derive(Default)]
+pub(super) struct FirstColumns {
+    pub(super) sequence: Vec<Option<i32>>,
+    pub(super) step_id: Vec<Option<String>>,
+    pub(super) attempt: Vec<Option<i32>>,
+    pub(super) status: Vec<Option<&'static str>>,
+    pub(super) started_at: Vec<Option<DateTime<Utc>>>,
+    pub(super) finished_at: Vec<Option<DateTime<Utc>>>,
+    pub(super) output: Vec<Option<String>>,
+    pub(super) failure: Vec<Option<String>>,
+}
+
+impl FirstColumns {
+    fn push(&mut self, record: Option<&AttemptRecord>) {
+        self.sequence.push(record.map(|it| signed(it.sequence)));
+        self.step_id.push(record.map(|it| it.step_id.clone()));
+        self.attempt.push(record.map(|it| signed(it.attempt)));
+        self.status.push(record.map(|it| it.status.as_str()));
+        self.started_at.push(record.map(|it| it.started_at));
+        self.finished_at.push(record.map(|it| it.finished_at));
+        self.output.push(record.and_then(|it| it.output.as_deref()).map(text));
+        self.failure.push(record.and_then(|it| it.failure.as_ref()).map(failure_text));
+    }
+}
+
+/// History lines.
 #[derive(Default)]
 pub(super) struct RecordColumns {
     pub(super) execution_id: Vec<Uuid>,
@@ -42,7 +73,20 @@ pub(super) struct RecordColumns {
     pub(super) finished_at: Vec<DateTime<Utc>>,
     pub(super) output: Vec<Option<String>>,
     pub(super) failure: Vec<Option<String>>,
-    pub(super) logs: Vec<Option<String>>,
+}
+
+impl RecordColumns {
+    fn push(&mut self, execution_id: Uuid, record: &AttemptRecord) {
+        self.execution_id.push(execution_id);
+        self.sequence.push(signed(record.sequence));
+        self.step_id.push(record.step_id.clone());
+        self.attempt.push(signed(record.attempt));
+        self.status.push(record.status.as_str());
+        self.started_at.push(record.started_at);
+        self.finished_at.push(record.finished_at);
+        self.output.push(record.output.as_deref().map(text));
+        self.failure.push(record.failure.as_ref().map(failure_text));
+    }
 }
 
 impl WriteColumns {
@@ -89,23 +133,13 @@ impl WriteColumns {
         self.failure.push(failure);
         self.consumed.extend(&write.consumed);
         self.taken_up_at.push(write.taken_up_at);
-        self.push_records(write);
-    }
-
-    fn push_records(&mut self, write: &Write) {
-        for (at, record) in write.records.iter().enumerate() {
-            let columns = &mut self.records;
-            columns.execution_id.push(write.execution_id);
-            columns.sequence.push(signed(record.sequence));
-            columns.step_id.push(record.step_id.clone());
-            columns.attempt.push(signed(record.attempt));
-            columns.status.push(record.status.as_str());
-            columns.started_at.push(record.started_at);
-            columns.finished_at.push(record.finished_at);
-            columns.output.push(record.output.as_deref().map(text));
-            columns.failure.push(record.failure.as_ref().map(failure_text));
-            // The lines belong to the attempt whose end is the first record of the write.
-            columns.logs.push((at == 0).then(|| logs_text(&write.logs)).flatten());
+        let mut records = write.records.iter();
+        let first = records.next();
+        self.first.push(first);
+        // The lines belong to the attempt whose end is the first record.
+        self.logs.push(first.and_then(|_| logs_text(&write.logs)));
+        for record in records {
+            self.more.push(write.execution_id, record);
         }
     }
 }
@@ -113,34 +147,22 @@ impl WriteColumns {
 /// What a batch brought too late.
 #[derive(Default)]
 pub(super) struct LateColumns {
-    pub(super) execution_id: Vec<Uuid>,
-    pub(super) step_id: Vec<String>,
-    pub(super) attempt: Vec<i32>,
-    pub(super) status: Vec<&'static str>,
     pub(super) lease_epoch: Vec<i64>,
-    pub(super) output: Vec<Option<String>>,
-    pub(super) failure: Vec<Option<String>>,
-    pub(super) sequence: Vec<i32>,
+    pub(super) records: RecordColumns,
 }
 
 impl LateColumns {
     /// The records of what is not durable.
-    pub(super) fn of(columns: &WriteColumns, durable: &HashMap<Uuid, Written>) -> Self {
-        let epochs: HashMap<_, _> = columns.execution_id.iter().zip(&columns.lease_epoch).collect();
-        let records = &columns.records;
+    pub(super) fn of<'a>(
+        writes: impl Iterator<Item = &'a Write>,
+        durable: &HashMap<Uuid, Written>,
+    ) -> Self {
         let mut late = Self::default();
-        for (at, id) in records.execution_id.iter().enumerate() {
-            if durable.contains_key(id) {
-                continue;
+        for write in writes.filter(|write| !durable.contains_key(&write.execution_id)) {
+            for record in &write.records {
+                late.lease_epoch.push(write.lease_epoch);
+                late.records.push(write.execution_id, record);
             }
-            late.execution_id.push(*id);
-            late.step_id.push(records.step_id[at].clone());
-            late.attempt.push(records.attempt[at]);
-            late.status.push(records.status[at]);
-            late.lease_epoch.push(epochs.get(id).map_or(0, |epoch| **epoch));
-            late.output.push(records.output[at].clone());
-            late.failure.push(records.failure[at].clone());
-            late.sequence.push(records.sequence[at]);
         }
         late
     }
