@@ -101,7 +101,10 @@ async fn the_directory_is_closed_to_others() {
 async fn nobody_waits_longer_for_the_compiler_than_its_limit() {
     let mut config = config();
     config.compile_timeout = std::time::Duration::ZERO;
-    let error = Sandbox::new(config).unwrap().admit(&minimal("", "")).await.unwrap_err();
+    // Far more work than the granularity of a timer: a small plugin may be compiled before anybody looks.
+    let work = "(func (param f64) (result f64) (f64.sqrt (f64.mul (local.get 0) (f64.const 3))))";
+    let large = minimal(&work.repeat(5_000), "");
+    let error = Sandbox::new(config).unwrap().admit(&large).await.unwrap_err();
     assert!(matches!(error, SandboxError::CompileTimeout { .. }), "{error}");
     assert_eq!(error.code(), None);
 }
