@@ -95,14 +95,14 @@ impl Load {
     pub(crate) async fn call_steadily(
         &self,
         workflow: &str,
-        beat: Duration,
+        (first, beat): (tokio::time::Instant, Duration),
         until: Instant,
         times: &Mutex<Vec<f64>>,
     ) -> Result<u64> {
         let path = format!("/api/workflows/{workflow}/execute?wait={CALL_LIMIT_MS}");
         let body = Bytes::from(json!({ "input": { "n": 1 } }).to_string());
         let mut connection = Connection::open(&self.host).await?;
-        let mut beats = tokio::time::interval(beat);
+        let mut beats = tokio::time::interval_at(first, beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut calls = 0;
         loop {

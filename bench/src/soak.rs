@@ -86,10 +86,13 @@ async fn soak(options: &Options, setting: &Setting) -> Result<Vec<Row>> {
     let times = Times::default();
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut callers = JoinSet::new();
-    for _ in 0..CALLERS {
+    let beat = Duration::from_secs_f64(CALLERS as f64 / options.rate as f64);
+    for n in 0..CALLERS {
         let (load, times) = (stage.load.clone(), Arc::clone(&times));
-        let beat = Duration::from_secs_f64(CALLERS as f64 / options.rate as f64);
-        callers.spawn(async move { load.call_steadily("flow", beat, until, &times).await });
+        // One after the other, not all at once on every beat.
+        let first = tokio::time::Instant::now() + beat.mul_f64(n as f64 / CALLERS as f64);
+        callers
+            .spawn(async move { load.call_steadily("flow", (first, beat), until, &times).await });
     }
     let rows = watch(options, &stage, &times, until).await?;
     let mut calls = 0;
