@@ -80,7 +80,7 @@ pub(crate) struct ProcessOptions {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SettingsOptions {
-    /// Executions that a worker drives at once [default: 10 per core].
+    /// Attempts that a worker makes at once [default: 10 per core].
     #[arg(long, env = "WORKER_CONCURRENCY")]
     pub(crate) concurrency: Option<u32>,
     /// Milliseconds that a worker's leases hold without a heartbeat.
