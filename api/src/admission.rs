@@ -1,37 +1,124 @@
 //! How much may be on its way into the database at once.
 //!
 //! A start holds its body in memory until its commit. When the database is the bottleneck, starts would pile up without a
-//! bound; so they are admitted by weight, before their body is read, and who finds no room is told to come back.
+//! bound; so they are admitted by size, before their body is kept, and who finds no room is told to come back.
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
+use futures::TryStreamExt;
+use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
+use crate::extract::JsonBody;
 use crate::state::ApiState;
 
-/// So many batches fill all the room: a start has up to 1 MiB, a batch up to 32 MiB, and both are held as text and as
-/// parsed JSON.
-const BATCHES: u32 = 4;
+/// Room is given in pieces of this size.
+pub(crate) const PIECE_BYTES: usize = 1 << 10;
+/// A body is held so many times over at the worst: in the pieces that arrive, as a whole, and as what was read from it.
+const COPIES: usize = 3;
+/// How long a body may take to arrive: it holds room meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the body of a caller who is turned away may take.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Room for one start. Given back when dropped; drop it before waiting for an end.
-pub(crate) struct Admission(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+/// A body that needs room.
+pub(crate) trait Admissible: DeserializeOwned {
+    /// What the smallest counts as, in bytes.
+    const LEAST_BYTES: usize;
+    /// The largest, in bytes.
+    const MOST_BYTES: usize;
+}
 
-/// Room for one batch.
-pub(crate) struct BatchAdmission(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+/// A body that was given room.
+pub(crate) struct Admitted<T> {
+    pub(crate) body: T,
+    /// Given back when dropped; drop it before waiting for an end.
+    pub(crate) room: OwnedSemaphorePermit,
+}
 
-impl FromRequestParts<ApiState> for Admission {
+impl<T: Admissible> FromRequest<ApiState> for Admitted<T> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(_: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        state.admit(1).map(Self)
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+        match state.admit(size::<T>(request.headers()) * COPIES) {
+            Ok(room) => {
+                let JsonBody(body) =
+                    in_time(PATIENCE, JsonBody::from_request(request, state)).await?;
+                Ok(Self { body, room })
+            }
+            Err(error) => {
+                discard(request.into_body(), T::MOST_BYTES, LITTLE_PATIENCE).await;
+                Err(error)
+            }
+        }
     }
 }
 
-impl FromRequestParts<ApiState> for BatchAdmission {
-    type Rejection = ApiError;
+/// The body's size as announced, within bounds. What is not announced may be as large as is allowed.
+fn size<T: Admissible>(headers: &HeaderMap) -> usize {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    announced.unwrap_or(T::MOST_BYTES).clamp(T::LEAST_BYTES, T::MOST_BYTES)
+}
 
-    async fn from_request_parts(_: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        state.admit(state.starts_at_once.div_ceil(BATCHES)).map(Self)
+async fn in_time<T>(
+    patience: Duration,
+    reading: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    let late = |_| {
+        let detail = format!("the body has to arrive within {} s", patience.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", detail)
+    };
+    tokio::time::timeout(patience, reading).await.map_err(late)?
+}
+
+/// Reads a body and keeps none of it. An answer to a caller who is still sending, on a connection that closes, is lost
+/// with the connection (RFC 9112, section 9.6).
+async fn discard(body: Body, most: usize, patience: Duration) {
+    let mut pieces = body.into_data_stream();
+    let reading = async {
+        let mut read = 0;
+        // A caller who has gone hears no answer either.
+        while let Ok(Some(piece)) = pieces.try_next().await {
+            read += piece.len();
+            if read > most {
+                return;
+            }
+        }
+    };
+    drop(tokio::time::timeout(patience, reading).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use futures::stream;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A body that begins and never ends.
+    fn endless() -> Body {
+        let begins = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        Body::from_stream(futures::StreamExt::chain(begins, stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn who_never_finishes_speaking_gets_no_room_for_ever() {
+        let little = Duration::from_millis(10);
+        let reading = JsonBody::<Value>::from_request(Request::new(endless()), &());
+        assert!(in_time(little, reading).await.is_err());
+        discard(endless(), 100, little).await;
+    }
+
+    #[tokio::test]
+    async fn no_more_is_discarded_than_the_call_takes() {
+        let endless =
+            stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789")));
+        discard(Body::from_stream(endless), 95, Duration::MAX).await;
     }
 }

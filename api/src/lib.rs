@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![expect(unused_qualifications, reason = "what utoipa's macros generate for query types")]
 
+mod connections;
+pub use connections::serve;
+
 mod router;
-pub use router::{router, serve};
+pub use router::router;
 
 mod state;
 pub use state::{ApiParts, ApiState};

@@ -1,14 +1,10 @@
-//! All routes on one screen, and the server that runs them.
-
-use std::time::Duration;
+//! All routes on one screen.
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Json;
 use axum::routing::get;
 use engine::definition::{MAX_DEFINITION_BYTES, MAX_PAYLOAD_BYTES};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,10 +15,10 @@ use crate::{executions, health, plugins, request_id, workflows};
 
 /// What a call's own fields may add to its payload.
 const ENVELOPE_BYTES: usize = 64 << 10;
+/// The largest start, in bytes.
+pub(crate) const MAX_START_BYTES: usize = MAX_PAYLOAD_BYTES + ENVELOPE_BYTES;
 /// The largest batch, in bytes.
-const MAX_BATCH_BYTES: usize = 32 << 20;
-/// How long open connections may take to end at shutdown.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const MAX_BATCH_BYTES: usize = 32 << 20;
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -41,7 +37,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES));
     let starts = OpenApiRouter::new()
         .routes(routes!(executions::start::execute))
-        .layer(DefaultBodyLimit::max(MAX_PAYLOAD_BYTES + ENVELOPE_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_START_BYTES));
     let batches = OpenApiRouter::new()
         .routes(routes!(executions::start::execute_batch))
         .layer(DefaultBodyLimit::max(MAX_BATCH_BYTES));
@@ -79,24 +75,6 @@ pub fn router(state: ApiState) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::finish))
         .with_state(state)
-}
-
-/// Serves until `stop`; open requests then get a few seconds to end.
-pub async fn serve(
-    listener: TcpListener,
-    state: ApiState,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let server =
-        axum::serve(listener, router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let too_long = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        outcome = server.into_future() => outcome,
-        () = too_long => Ok(()),
-    }
 }
 
 /// Handlers take the state like this.

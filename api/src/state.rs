@@ -14,6 +14,7 @@ use store::{DEFAULT_NAMESPACE, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use crate::admission::PIECE_BYTES;
 use crate::error::ApiError;
 
 /// Published definitions that are kept at hand for starting.
@@ -40,8 +41,8 @@ pub struct ApiParts {
     pub max_upload_bytes: usize,
     /// The longest `?wait=`.
     pub max_wait: Duration,
-    /// How many starts may be on their way into the database; a batch counts as a quarter of them.
-    pub starts_at_once: u32,
+    /// How many bytes of starts may be on their way into the database.
+    pub start_room_bytes: usize,
 }
 
 /// The state of the router.
@@ -59,11 +60,11 @@ pub struct Inner {
     pub(crate) request_seconds: HistogramVec,
     pub(crate) max_upload_bytes: usize,
     pub(crate) max_wait: Duration,
-    pub(crate) starts_at_once: u32,
     definitions: moka::future::Cache<(Uuid, i32), Arc<Definition>>,
     workflows: moka::future::Cache<String, Arc<Workflow>>,
     namespace_id: i32,
     room: Arc<Semaphore>,
+    room_pieces: u32,
 }
 
 impl std::ops::Deref for ApiState {
@@ -86,6 +87,7 @@ impl ApiState {
             &["method", "route", "status"],
         )?;
         parts.registry.register(Box::new(request_seconds.clone()))?;
+        let room_pieces = pieces(parts.start_room_bytes);
         Ok(Self(Arc::new(Inner {
             store: parts.store,
             starter: parts.starter,
@@ -96,14 +98,14 @@ impl ApiState {
             request_seconds,
             max_upload_bytes: parts.max_upload_bytes,
             max_wait: parts.max_wait,
-            starts_at_once: parts.starts_at_once,
             definitions: moka::future::Cache::new(KEPT_VERSIONS),
             workflows: moka::future::Cache::builder()
                 .max_capacity(KEPT_WORKFLOWS)
                 .time_to_live(WORKFLOWS_KEPT_FOR)
                 .build(),
             namespace_id: DEFAULT_NAMESPACE,
-            room: Arc::new(Semaphore::new(parts.starts_at_once as usize)),
+            room: Arc::new(Semaphore::new(room_pieces as usize)),
+            room_pieces,
         })))
     }
 
@@ -112,10 +114,11 @@ impl ApiState {
         self.0.namespace_id
     }
 
-    /// Room for a start of this weight, if there is any.
-    pub(crate) fn admit(&self, weight: u32) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// Room for a start of this size, if there is any. What is larger than all the room gets all of it.
+    pub(crate) fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let room = Arc::clone(&self.room);
-        room.try_acquire_many_owned(weight).map_err(|_| ApiError::overloaded())
+        room.try_acquire_many_owned(pieces(bytes).min(self.room_pieces))
+            .map_err(|_| ApiError::overloaded())
     }
 
     /// A workflow by id or name, as remembered. Which version is its newest may have changed meanwhile: starting an
@@ -151,4 +154,8 @@ impl ApiState {
         self.definitions.insert(key, Arc::clone(&definition)).await;
         Ok(definition)
     }
+}
+
+fn pieces(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX)
 }

@@ -27,8 +27,10 @@ pub(crate) enum Workload {
     Drain,
     /// Five steps one after the other.
     Chain,
-    /// An idle system, one call at a time, until the result is there.
+    /// An idle system, one call at a time, until the result is there; API and worker in one process.
     Latency,
+    /// The same with the worker in a process of its own.
+    LatencyApart,
     /// One step in a Rust plugin, all started before the worker.
     Wasm,
     /// One `http` step to a service on this machine.
@@ -37,7 +39,7 @@ pub(crate) enum Workload {
     Workers(u32),
     /// Inputs and outputs of so many KiB.
     Payload(u32),
-    /// Drains with so many thousand others pending that are not due, and as many finished.
+    /// Claims while so many thousand others are due, and as many have finished.
     Backlog(u32),
     /// Nothing happens.
     Idle,
@@ -46,12 +48,13 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Single,
         Self::Batch,
         Self::Drain,
         Self::Chain,
         Self::Latency,
+        Self::LatencyApart,
         Self::Wasm,
         Self::Http,
         Self::Workers(1),
@@ -63,6 +66,7 @@ impl Workload {
         Self::Payload(1_000),
         Self::Backlog(10),
         Self::Backlog(1_000),
+        Self::Backlog(5_000),
         Self::Idle,
         Self::Crashes,
     ];
@@ -75,6 +79,7 @@ impl Workload {
             Self::Drain => "drain".to_owned(),
             Self::Chain => "chain".to_owned(),
             Self::Latency => "latency".to_owned(),
+            Self::LatencyApart => "latency-apart".to_owned(),
             Self::Wasm => "wasm".to_owned(),
             Self::Http => "http".to_owned(),
             Self::Workers(n) => format!("workers-{n}"),
@@ -89,11 +94,11 @@ impl Workload {
     pub(crate) fn executions(self) -> u64 {
         match self {
             Self::Single | Self::Wasm => 20_000,
-            Self::Batch | Self::Drain => 50_000,
+            Self::Batch | Self::Drain | Self::Backlog(_) => 50_000,
             Self::Workers(_) => 100_000,
             Self::Crashes => 200_000,
-            Self::Chain | Self::Http | Self::Backlog(_) | Self::Payload(1) => 10_000,
-            Self::Latency | Self::Payload(64) => 500,
+            Self::Chain | Self::Http | Self::Payload(1) => 10_000,
+            Self::Latency | Self::LatencyApart | Self::Payload(64) => 500,
             Self::Payload(_) => 100,
             Self::Idle => 1,
         }
@@ -115,7 +120,8 @@ impl Workload {
                 drain(setting, n, &Flow::http(service.address()), 1).await
             }
             Self::Backlog(thousand) => crate::backlog::run(setting, n, thousand).await,
-            Self::Latency => latency(setting, n).await,
+            Self::Latency => latency(setting, n, true).await,
+            Self::LatencyApart => latency(setting, n, false).await,
             Self::Idle => idle(setting).await,
         }
     }
@@ -234,10 +240,13 @@ async fn drain(setting: &Setting, n: u64, flow: &Flow, workers: u32) -> Result<S
     Ok(sample)
 }
 
-/// One process is API and worker, as with `stateflow serve`.
-async fn latency(setting: &Setting, n: u64) -> Result<Sample> {
+/// One process is API and worker, as with `stateflow serve`, or they are apart.
+async fn latency(setting: &Setting, n: u64, together: bool) -> Result<Sample> {
     let flow = Flow::log();
-    let mut stage = Stage::set(setting, true).await?;
+    let mut stage = Stage::set(setting, together).await?;
+    if !together {
+        stage.add_worker().await?;
+    }
     flow.publish(&stage).await?;
     stage.warm_up("flow", &flow.input, flow.steps).await?;
     let before = stage.begin().await?;

@@ -23,8 +23,8 @@ use crate::configuration;
 /// The longest `?wait=`.
 const MAX_WAIT: std::time::Duration = std::time::Duration::from_mins(5);
 
-/// Starts on their way into the database: with the largest inputs, 512 MiB.
-const STARTS_AT_ONCE: u32 = 512;
+/// What starts on their way into the database may hold: 512 small ones, or 20 of the largest.
+const START_ROOM_BYTES: usize = 64 << 20;
 
 /// Which roles a process plays.
 pub(crate) struct Roles {
@@ -64,7 +64,7 @@ pub(crate) async fn run(
             registry: registry.clone(),
             max_upload_bytes: options.max_upload_bytes,
             max_wait: MAX_WAIT,
-            starts_at_once: STARTS_AT_ONCE,
+            start_room_bytes: START_ROOM_BYTES,
         })?;
         let stop = stop.clone();
         parts.spawn(

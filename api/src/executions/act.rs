@@ -83,7 +83,7 @@ async fn post(
     let holder = state.store.post_fact(execution.namespace_id, execution.id, &fact).await?;
     match holder {
         Some(_) => state.wakeups.signalled(execution.id),
-        None => state.wakeups.work(),
+        None => state.wakeups.work(1),
     }
     Ok((StatusCode::ACCEPTED, Json(Accepted { id: execution.id, status: execution.status })))
 }

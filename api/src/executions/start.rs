@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::definition::{Definition, MAX_DURATION_MS, MAX_PAYLOAD_BYTES};
-use engine::expression::json_size;
 use engine::machine;
 use engine::validate::check_instance;
 use serde::{Deserialize, Serialize};
@@ -21,10 +20,10 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::admission::{Admission, BatchAdmission};
+use crate::admission::{Admissible, Admitted};
 use crate::error::{ApiError, Problem};
-use crate::extract::{JsonBody, QueryOf, check_key, idempotency_key, objects};
-use crate::router::Shared;
+use crate::extract::{JsonText, QueryOf, check_key, idempotency_key, objects};
+use crate::router::{MAX_BATCH_BYTES, MAX_START_BYTES, Shared};
 use crate::state::ApiState;
 
 /// Executions of one batch.
@@ -45,7 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(crate) struct StartRequest {
     /// Anything that the workflow's `inputSchema` accepts.
     #[schema(value_type = Object)]
-    input: Value,
+    input: JsonText,
     /// The same key again gives the same execution.
     idempotency_key: Option<String>,
     /// Another version than the newest.
@@ -62,6 +61,18 @@ pub(crate) struct StartRequest {
 pub(crate) struct BatchRequest {
     #[serde(deserialize_with = "objects")]
     executions: Vec<StartRequest>,
+}
+
+impl Admissible for StartRequest {
+    /// Besides its body it has a connection, a task and a place in a group.
+    const LEAST_BYTES: usize = 42 << 10;
+    const MOST_BYTES: usize = MAX_START_BYTES;
+}
+
+impl Admissible for BatchRequest {
+    /// Ten thousand executions are held as parsed JSON and as columns.
+    const LEAST_BYTES: usize = 4 << 20;
+    const MOST_BYTES: usize = MAX_BATCH_BYTES;
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -97,11 +108,10 @@ pub(crate) struct StartView {
 ))]
 pub(crate) async fn execute(
     State(state): Shared,
-    admission: Admission,
     Path(workflow): Path<String>,
     QueryOf(query): QueryOf<WaitQuery>,
     headers: HeaderMap,
-    JsonBody(mut request): JsonBody<StartRequest>,
+    Admitted { body: mut request, room }: Admitted<StartRequest>,
 ) -> Result<(StatusCode, Json<StartView>), ApiError> {
     let wait = query.wait.map(Duration::from_millis);
     if wait.is_some_and(|wait| wait > state.max_wait) {
@@ -127,7 +137,7 @@ pub(crate) async fn execute(
             started => break (started?, watch),
         }
     };
-    drop(admission);
+    drop(room);
     // The key may have given an execution that is not the one watched.
     let watch =
         watch.map(|watch| if started.fresh { watch } else { state.wakeups.watch_end(started.id) });
@@ -157,9 +167,8 @@ pub(crate) async fn execute(
 ))]
 pub(crate) async fn execute_batch(
     State(state): Shared,
-    _admission: BatchAdmission,
     Path(workflow): Path<String>,
-    JsonBody(batch): JsonBody<BatchRequest>,
+    Admitted { body: batch, room: _room }: Admitted<BatchRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let count = batch.executions.len();
     if count == 0 || count > MAX_BATCH {
@@ -171,7 +180,7 @@ pub(crate) async fn execute_batch(
         let known = state.workflow(&workflow).await?;
         let new = prepare_all(&state, &known, &batch.executions).await?;
         if let Some(started) = state.store.start_executions(&new).await? {
-            state.wakeups.work();
+            state.wakeups.work(count);
             let ids: Vec<_> = started.into_iter().map(|started| started.id).collect();
             return Ok((StatusCode::ACCEPTED, Json(json!({ "ids": ids }))));
         }
@@ -215,7 +224,7 @@ async fn prepare(
 ) -> Result<NewExecution, ApiError> {
     let version = request.version.unwrap_or(workflow.latest_version);
     let definition = state.definition(workflow.id, version).await?;
-    check_input(&definition, &request.input)?;
+    check_input(&definition, request.input.as_str())?;
     check_labels(&request.labels)?;
     let now = Utc::now();
     Ok(NewExecution {
@@ -225,7 +234,7 @@ async fn prepare(
         version,
         pinned: request.version.is_some(),
         state: machine::State::new(now, definition.deadline_ms),
-        input: request.input.to_string(),
+        input: request.input.shared(),
         labels: request.labels.clone(),
         due_at: request.delay_ms.map(|delay| due_at(now, delay)).transpose()?,
         idempotency_key: request.idempotency_key.as_deref().map(check_key).transpose()?,
@@ -233,13 +242,12 @@ async fn prepare(
     })
 }
 
-fn check_input(definition: &Definition, input: &Value) -> Result<(), ApiError> {
-    let size = json_size(input);
-    if size > MAX_PAYLOAD_BYTES {
+fn check_input(definition: &Definition, input: &str) -> Result<(), ApiError> {
+    if input.len() > MAX_PAYLOAD_BYTES {
         return Err(ApiError::too_large("an input", MAX_PAYLOAD_BYTES));
     }
     let Some(schema) = &definition.input_schema else { return Ok(()) };
-    let mut problems = check_instance(schema, input);
+    let mut problems = check_instance(schema, &parsed(input));
     if problems.is_empty() {
         return Ok(());
     }
@@ -248,6 +256,11 @@ fn check_input(definition: &Definition, input: &Value) -> Result<(), ApiError> {
     }
     let detail = format!("the input is not what workflow `{}` takes", definition.name);
     Err(ApiError::unprocessable("INPUT_INVALID", &detail, problems))
+}
+
+/// Its text was parsed before, when it came in.
+fn parsed(input: &str) -> Value {
+    serde_json::from_str(input).expect("it was parsed before")
 }
 
 fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ApiError> {

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::server::{STARTS_AT_ONCE, Server, send};
+use crate::server::{STARTS_AT_ONCE as ADMITTED, Server, send};
 
-const ADMITTED: usize = STARTS_AT_ONCE as usize;
 /// More than are admitted at once.
 const CALLERS: usize = 3 * ADMITTED;
 
@@ -46,5 +47,48 @@ async fn who_finds_no_room_is_told_to_come_back_and_who_got_in_is_served() {
         started.insert(again);
     }
     assert_eq!(server.get("/api/health").await.body["queueDepth"], json!(CALLERS));
+    server.stop().await;
+}
+
+/// Sends a batch and is gone before the answer; `sent` of its bytes arrive.
+async fn abandoned_batch(server: &Server, body: &str, sent: usize) {
+    let mut connection = TcpStream::connect(server.address()).await.unwrap();
+    let head = format!(
+        "POST /api/workflows/w/execute/batch HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&body.as_bytes()[..sent]).await.unwrap();
+    connection.flush().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_leaves_in_mid_batch_leaves_all_or_nothing_and_no_room_taken() {
+    let server = Server::start().await;
+    server.publish("w", json!([{ "id": "a", "type": "log", "config": { "message": "hi" } }])).await;
+    let keyed = |n: usize| json!({ "idempotencyKey": n.to_string() });
+    let batch = json!({ "executions": (0..1_000).map(keyed).collect::<Vec<_>>() });
+    let body = batch.to_string();
+    for sent in [0, 1, body.len() / 2, body.len() - 1] {
+        abandoned_batch(&server, &body, sent).await;
+    }
+    // The whole batch arrives, and its caller leaves while the statement waits.
+    let lock = server.database.lock("stateflow.queue").await;
+    abandoned_batch(&server, &body, body.len()).await;
+    lock.release().await;
+    // Whoever asks again with the same keys gets each execution once, whatever became of the first time.
+    let again = loop {
+        let answer = server.post("/api/workflows/w/execute/batch", &batch).await;
+        match answer.status {
+            202 => break answer,
+            // Those who left have not been noticed yet.
+            _ => answer.is_problem(429, "OVERLOADED"),
+        };
+    };
+    let ids: HashSet<_> =
+        again.body["ids"].as_array().unwrap().iter().map(Value::to_string).collect();
+    assert_eq!(ids.len(), 1_000);
+    assert_eq!(server.get("/api/health").await.body["queueDepth"], 1_000);
     server.stop().await;
 }

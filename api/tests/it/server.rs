@@ -19,8 +19,10 @@ use worker::{Worker, WorkerMetrics, WorkerParts, WorkerSettings};
 
 /// A test gives up after this long.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Starts on their way into the database.
-pub(crate) const STARTS_AT_ONCE: u32 = 8;
+/// Small starts on their way into the database.
+pub(crate) const STARTS_AT_ONCE: usize = 8;
+/// What each counts as, in bytes.
+const SMALL_START: usize = 3 * (42 << 10);
 /// The largest upload of these servers, in bytes: small enough to test its edge.
 pub(crate) const MAX_UPLOAD: usize = 64 << 10;
 
@@ -63,7 +65,7 @@ impl Server {
             registry: registry.clone(),
             max_upload_bytes: MAX_UPLOAD,
             max_wait: Duration::from_mins(1),
-            starts_at_once: STARTS_AT_ONCE,
+            start_room_bytes: STARTS_AT_ONCE * SMALL_START,
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -107,6 +109,11 @@ impl Server {
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// `host:port`, for callers who speak for themselves.
+    pub(crate) fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

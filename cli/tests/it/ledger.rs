@@ -58,6 +58,13 @@ impl Ledger {
         self.calls.wait_for(|calls| *calls >= times).await.unwrap();
     }
 
+    /// So many keys were called with, each once.
+    pub(crate) fn each_once(&self, keys: usize) {
+        let calls = self.calls_by_key();
+        assert_eq!(calls.len(), keys);
+        assert!(calls.values().all(|calls| *calls == 1), "{calls:?}");
+    }
+
     /// How often each key was called with.
     pub(crate) fn calls_by_key(&self) -> HashMap<String, usize> {
         self.book.calls_by_key.lock().unwrap().clone()

@@ -8,5 +8,6 @@ mod workbench;
 mod development;
 mod drain;
 mod exactly_once;
+mod overload;
 mod server_lost;
 mod worker_lost;

@@ -1,5 +1,6 @@
-//! Worker processes that a test starts, stops, pauses and kills.
+//! Worker and server processes that a test starts, stops, pauses and kills.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -64,5 +65,47 @@ impl Drop for WorkerProcess {
         // A worker that was stopped or killed is gone already.
         drop(self.0.kill());
         drop(self.0.wait());
+    }
+}
+
+/// A `stateflow serve`: API and worker in one process; killed with its handle.
+pub(crate) struct ServerProcess {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl ServerProcess {
+    /// Starts one, and returns when it listens.
+    pub(crate) fn start(database_url: &str, data: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("DATABASE_URL", database_url)
+            .env("STATEFLOW_DATA_DIR", data)
+            .env("RUST_LOG", "warn,stateflow=info")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let url = lines
+            .find_map(|line| line.split_once("serving ").map(|(_, url)| url.trim().to_owned()))
+            .expect("it serves");
+        // What nobody reads would stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url }
+    }
+
+    /// The most memory that it has had, in bytes (`VmHWM` of proc(5)).
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }

@@ -60,7 +60,7 @@ impl Workbench {
                 version: 1,
                 pinned: false,
                 state: State::new(Utc::now(), None),
-                input: "{}".to_owned(),
+                input: "{}".into(),
                 labels: BTreeMap::new(),
                 due_at: None,
                 idempotency_key: None,

@@ -104,6 +104,12 @@ impl Sandbox {
         self.0.config.defaults
     }
 
+    /// The engine that plugins run in: for measuring what the sandbox adds to it. Nothing that it runs for others is
+    /// bounded.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
     /// Calls that hold a slot at this moment.
     pub fn calls_in_flight(&self) -> usize {
         self.0.config.max_concurrent_calls as usize - self.0.slots.available_permits()

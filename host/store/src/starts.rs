@@ -1,6 +1,7 @@
 //! Starting executions: grouped like the journal, so that many callers share a commit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use engine::machine::State;
@@ -32,7 +33,7 @@ pub struct NewExecution {
     /// Its first state.
     pub state: State,
     /// Its input, as JSON text.
-    pub input: String,
+    pub input: Arc<str>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Not before this instant; now, if there is none.
@@ -89,8 +90,9 @@ impl Starter {
 
 async fn run(store: Store, wakeups: Wakeups, mut batches: Batches<NewExecution, Answer>) {
     while let Some(batch) = batches.next(FULL_BYTES, |new| 256 + new.input.len()).await {
+        let executions = batch.len();
         start_batch(&store, batch).await;
-        wakeups.work();
+        wakeups.work(executions);
     }
 }
 
@@ -158,7 +160,7 @@ impl Store {
         let versions: Vec<_> = new.iter().map(|it| it.version).collect();
         let pinned: Vec<_> = new.iter().map(|it| it.pinned).collect();
         let states: Vec<_> = new.iter().map(|it| json_text(&it.state)).collect();
-        let inputs: Vec<_> = new.iter().map(|it| it.input.clone()).collect();
+        let inputs: Vec<_> = new.iter().map(|it| &*it.input).collect();
         let labels: Vec<_> = new.iter().map(|it| json_text(&it.labels)).collect();
         let due: Vec<_> = new.iter().map(|it| it.due_at).collect();
         let keys: Vec<_> = new.iter().map(|it| it.idempotency_key.clone()).collect();
@@ -170,7 +172,7 @@ impl Store {
             &workflows,
             &versions,
             &states,
-            &inputs,
+            &inputs as &[&str],
             &labels,
             &due as &[Option<DateTime<Utc>>],
             &keys as &[Option<String>],

@@ -1,9 +1,9 @@
 //! Wake-ups without thunder: this process directly, others through `NOTIFY`, polling for what both miss.
 //!
 //! `NOTIFY` takes a global lock when its transaction commits, and that commit has to reach the disk like any other. So it is
-//! never part of the transaction that causes it, one small statement tells of all that happened in [`COALESCE`], and
-//! nobody else is told of what this process takes care of itself: work that a claimer here is waiting for, the end of
-//! an execution that a caller here is waiting for.
+//! never part of the transaction that causes it, one small statement tells of all that happens in [`COALESCE`] once things
+//! happen faster than they are told, and nobody else is told of what this process takes care of itself: work that a
+//! claimer here is waiting for, the end of an execution that a caller here is waiting for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// The shortest time between two notifications of a process.
+/// The shortest time between two notifications of a process, while each tells of more than one thing. Who goes one
+/// by one has nothing to coalesce, and would only wait.
 const COALESCE: Duration = Duration::from_millis(5);
 /// The wait before a broken listener is set up again.
 const RELISTEN: Duration = Duration::from_millis(500);
@@ -113,9 +114,17 @@ struct Shared {
 
 #[derive(Default)]
 struct Outgoing {
-    work: bool,
+    /// Executions that somebody else may claim.
+    work: usize,
     finished: HashSet<Uuid>,
     signalled: HashSet<Uuid>,
+}
+
+impl Outgoing {
+    /// Things to tell of.
+    fn len(&self) -> usize {
+        self.work + self.finished.len() + self.signalled.len()
+    }
 }
 
 type Watched = HashMap<Uuid, Vec<Watcher>>;
@@ -165,17 +174,17 @@ impl Default for Wakeups {
 }
 
 impl Wakeups {
-    /// There is something to claim. Other processes are told only if no claimer here is attentive.
-    pub fn work(&self) {
+    /// So many executions can be claimed. Other processes are told only if no claimer here is attentive.
+    pub fn work(&self, executions: usize) {
         self.shared.work.notify_waiters();
         if self.shared.attentive.load(Ordering::Acquire) == 0 {
-            self.more_work();
+            self.more_work(executions);
         }
     }
 
     /// There is more to claim than this process takes.
-    pub fn more_work(&self) {
-        self.tell(|outgoing| outgoing.work = true);
+    pub fn more_work(&self, executions: usize) {
+        self.tell(|outgoing| outgoing.work += executions);
     }
 
     /// A claimer is about to look at what is due, and will hear of what comes.
@@ -253,10 +262,13 @@ impl Wakeups {
         loop {
             self.shared.something_to_tell.notified().await;
             let outgoing = std::mem::take(&mut *self.outgoing());
+            let things = outgoing.len();
             if let Err(error) = store.notify(outgoing).await {
                 tracing::debug!(error = ?error, "other processes were not told; they poll");
             }
-            tokio::time::sleep(COALESCE).await;
+            if things > 1 {
+                tokio::time::sleep(COALESCE).await;
+            }
         }
     }
 
@@ -319,7 +331,7 @@ impl Store {
     async fn notify(&self, outgoing: Outgoing) -> Result<(), StoreError> {
         let channels = Channels::of(self);
         let mut notes = Vec::new();
-        if outgoing.work {
+        if outgoing.work > 0 {
             notes.push((channels.work, String::new()));
         }
         notes.extend(payloads(outgoing.finished).map(|ids| (channels.finished.clone(), ids)));

@@ -1,8 +1,12 @@
 //! A server of one test's own, for what cannot be shared: crashes, restarts, durability.
 
 use anyhow::{Context, Result};
+use nix::unistd::Pid;
 use postgres::{Binaries, Server, ServerOptions, StopMode};
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
+
+use crate::throttle::Throttle;
 
 /// A durable server that ends with its guard.
 #[derive(Debug)]
@@ -35,6 +39,24 @@ impl PrivatePostgres {
             .expect("the restarting thread does not panic")
             .expect("the private Postgres comes back");
         self.server = Some(server);
+    }
+
+    /// Leaves the server little of one processor: the connections that are made from now on are slow.
+    pub fn throttle(&self) -> Throttle {
+        let pid = self.server.as_ref().and_then(Server::pid).expect("the server runs");
+        Throttle::on(Pid::from_raw(pid)).expect("the server can be throttled")
+    }
+
+    /// Takes connections until only so many are left.
+    pub async fn leave_connections(&self, left: usize) -> Vec<PgConnection> {
+        let mut taken = Vec::new();
+        while let Ok(connection) = PgConnection::connect(&self.url).await {
+            taken.push(connection);
+        }
+        for connection in taken.split_off(taken.len() - left) {
+            connection.close().await.expect("the server answers");
+        }
+        taken
     }
 
     fn start() -> Result<Self> {

@@ -55,7 +55,7 @@ impl Claimer {
                     may_stray |= !claimed.is_empty();
                     self.start_drivers(claimed);
                     if full {
-                        self.wakeups.more_work();
+                        self.wakeups.more_work(wanted);
                     } else {
                         tokio::select! {
                             () = arrives => {}

@@ -27,7 +27,7 @@ async fn the_same_key_gives_the_same_execution_also_within_a_batch() {
 async fn one_start_that_the_database_refuses_does_not_take_the_others_with_it() {
     let fixture = Fixture::new().await;
     let (starter, _writer) = Starter::open(fixture.store.clone(), Wakeups::default());
-    let broken = NewExecution { input: "not json".to_owned(), ..fixture.execution() };
+    let broken = NewExecution { input: "not json".into(), ..fixture.execution() };
     let starts = [
         starter.start(fixture.execution()),
         starter.start(broken),

@@ -1,10 +1,14 @@
-//! Measures what a call costs: warm calls of a plugin one after the other, and how long cancelling
-//! an endless loop takes. Prints numbers and asserts nothing.
+//! Measures what a call of a plugin of the world `step` costs: warm calls one after the other, and many at a time beside
+//! wasmtime alone with the same component and engine; then how long cancelling an endless loop takes. Prints numbers
+//! and asserts nothing.
 //!
 //! `cargo run --release -p stateflow-sandbox --example call_cost -- PLUGIN.wasm '{"title":"x"}'
 //! [CALLS]`
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
+mod raw;
 
 use std::{
     error::Error,
@@ -13,13 +17,22 @@ use std::{
 };
 
 use engine::attempt::AttemptContext;
+use futures::StreamExt as _;
 use serde_json::Value;
-use stateflow_sandbox::{PluginCall, Prepared, Sandbox, SandboxConfig};
+use stateflow_sandbox::{Admitted, PluginCall, Prepared, Sandbox, SandboxConfig};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use raw::Raw;
+
 /// Calls before the clock starts.
 const WARM_UP: usize = 200;
+
+/// Calls in flight where many are: the guests' thread always has the next at hand.
+const IN_FLIGHT: usize = 8;
+
+/// Turns of wasmtime alone and of the sandbox, one after the other: the machine's speed changes, and meets both.
+const TURNS: usize = 5;
 
 /// Endless loops that are cancelled.
 const CANCELS: usize = 50;
@@ -41,6 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     measure(&sandbox, &admitted.prepared, &config, WARM_UP).await?;
     let (times, fuel) = measure(&sandbox, &admitted.prepared, &config, calls).await?;
     print_times(&format!("{calls} warm calls of {fuel} fuel"), times);
+    compare(&sandbox, &admitted, &config, calls).await?;
     print_times(&format!("{CANCELS} cancels of an endless loop"), cancels(&sandbox).await?);
     Ok(())
 }
@@ -62,6 +76,72 @@ async fn measure(
         fuel = report.fuel_used;
     }
     Ok((times, fuel))
+}
+
+/// Time and CPU of a call by wasmtime alone and by the sandbox, each kept busy: the median over the turns.
+async fn compare(
+    sandbox: &Sandbox,
+    admitted: &Admitted,
+    config: &Value,
+    calls: usize,
+) -> Result<(), Box<dyn Error>> {
+    let raw = Raw::new(sandbox.engine(), &admitted.component, config.to_string())?;
+    let (mut alone, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let clock = Clock::start()?;
+        for _ in 0..calls {
+            raw.call().await?;
+        }
+        alone.push(clock.per_call(calls)?);
+        let clock = Clock::start()?;
+        let requests =
+            (0..calls).map(|_| sandbox.call(&admitted.prepared, call_of(sandbox, config.clone())));
+        let mut reports = futures::stream::iter(requests).buffer_unordered(IN_FLIGHT);
+        while let Some(report) = reports.next().await {
+            report.report.result?;
+        }
+        ours.push(clock.per_call(calls)?);
+    }
+    let alone = print_cost("wasmtime alone", alone);
+    let ours = print_cost(&format!("sandbox, {IN_FLIGHT} in flight"), ours);
+    println!("sandbox / wasmtime: time {:.2}, CPU {:.2}", ours.0 / alone.0, ours.1 / alone.1);
+    Ok(())
+}
+
+/// Wall clock and this process's CPU.
+struct Clock {
+    at: Instant,
+    cpu: Duration,
+}
+
+impl Clock {
+    fn start() -> Result<Self, Box<dyn Error>> {
+        Ok(Self { at: Instant::now(), cpu: cpu_time()? })
+    }
+
+    /// Microseconds of time and of CPU.
+    fn per_call(&self, calls: usize) -> Result<(f64, f64), Box<dyn Error>> {
+        let each = |whole: Duration| whole.as_secs_f64() * 1e6 / calls as f64;
+        Ok((each(self.at.elapsed()), each(cpu_time()?.saturating_sub(self.cpu))))
+    }
+}
+
+/// The scheduler's own count for this process's threads, in nanoseconds (proc(5), `schedstat`).
+fn cpu_time() -> Result<Duration, Box<dyn Error>> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let counts = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let first = counts.split(' ').next().unwrap_or_default();
+        nanoseconds += first.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+fn print_cost(what: &str, mut costs: Vec<(f64, f64)>) -> (f64, f64) {
+    costs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (time, cpu) = costs[costs.len() / 2];
+    println!("{what}: {time:.1} µs a call, {cpu:.1} µs of CPU");
+    (time, cpu)
 }
 
 async fn cancels(sandbox: &Sandbox) -> Result<Vec<Duration>, Box<dyn Error>> {
