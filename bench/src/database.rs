@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use postgres::{Binaries, Server, ServerOptions, StopMode};
 use serde::Serialize;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, PgTransaction};
 
 use crate::machine;
 
@@ -132,6 +132,14 @@ impl Database {
     pub(crate) async fn execute(&self, sql: &str) -> Result<()> {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Keeps everybody from a table until the transaction ends.
+    pub(crate) async fn lock(&self, table: &str) -> Result<PgTransaction<'static>> {
+        let mut transaction = self.pool.begin().await?;
+        let lock = format!("lock table {table} in access exclusive mode");
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await?;
+        Ok(transaction)
     }
 
     /// One number.

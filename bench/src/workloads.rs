@@ -110,14 +110,14 @@ impl Workload {
             Self::Single => started(setting, n, How::OneByOne).await,
             Self::Batch => started(setting, n, How::Batches).await,
             Self::Crashes => started(setting, n, How::BatchesAndCrashes).await,
-            Self::Drain => drain(setting, n, &Flow::log(), 1).await,
-            Self::Workers(workers) => drain(setting, n, &Flow::log(), workers).await,
-            Self::Wasm => drain(setting, n, &Flow::plugin(plugin)?, 1).await,
-            Self::Payload(kib) => drain(setting, n, &Flow::payload(kib), 1).await,
-            Self::Chain => drain(setting, n, &Flow::chain(), 1).await,
+            Self::Drain => drain(setting, n, &Flow::log()).await,
+            Self::Workers(workers) => share(setting, n, workers).await,
+            Self::Wasm => drain(setting, n, &Flow::plugin(plugin)?).await,
+            Self::Payload(kib) => drain(setting, n, &Flow::payload(kib)).await,
+            Self::Chain => drain(setting, n, &Flow::chain()).await,
             Self::Http => {
                 let service = StepService::start().await?;
-                drain(setting, n, &Flow::http(service.address()), 1).await
+                drain(setting, n, &Flow::http(service.address())).await
             }
             Self::Backlog(thousand) => crate::backlog::run(setting, n, thousand).await,
             Self::Latency => latency(setting, n, true).await,
@@ -223,16 +223,35 @@ async fn started(setting: &Setting, n: u64, how: How) -> Result<Sample> {
     Ok(Sample { latency_ms, ..sample })
 }
 
-/// Everything is started first; the clock runs from the start of the workers to the last end.
-async fn drain(setting: &Setting, n: u64, flow: &Flow, workers: u32) -> Result<Sample> {
+/// Everything is started first; the clock runs from the start of the worker to the last end.
+async fn drain(setting: &Setting, n: u64, flow: &Flow) -> Result<Sample> {
     let mut stage = Stage::set(setting, false).await?;
     flow.publish(&stage).await?;
     stage.load.submit_batches("flow", &flow.input, n, BATCHES_AT_ONCE).await?;
     stage.database.checkpoint().await?;
     let before = stage.begin().await?;
+    stage.add_worker().await?;
+    stage.drained().await?;
+    let sample = stage.end(before, n, flow.steps).await?;
+    stage.verify(n, flow.steps).await?;
+    stage.strike().await?;
+    Ok(sample)
+}
+
+/// The same, but all workers are up before the clock starts: nobody gets at the queue until then. What several of them
+/// cost is the question, not what their start does.
+async fn share(setting: &Setting, n: u64, workers: u32) -> Result<Sample> {
+    let flow = Flow::log();
+    let mut stage = Stage::set(setting, false).await?;
+    flow.publish(&stage).await?;
+    stage.load.submit_batches("flow", &flow.input, n, BATCHES_AT_ONCE).await?;
+    stage.database.checkpoint().await?;
+    let gate = stage.database.lock("stateflow.queue").await?;
     for _ in 0..workers {
         stage.add_worker().await?;
     }
+    let before = stage.begin().await?;
+    gate.commit().await?;
     stage.drained().await?;
     let sample = stage.end(before, n, flow.steps).await?;
     stage.verify(n, flow.steps).await?;

@@ -1,10 +1,14 @@
 //! The sandbox as its users see it: admit an upload, prepare a plugin, call it.
 //!
-//! Guests run on threads of their own. The caller's runtime only supervises, so no guest can hold
-//! up its timers.
+//! A guest begins where it is called: most are over before the first tick. Who is not goes on on the
+//! guests' own threads, and the caller's runtime only supervises: no guest can hold up its timers for
+//! longer than a tick.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -239,13 +243,19 @@ impl Sandbox {
         let Ok(slot) = slot else { return refused(no_slot(&bench)) };
         let settings = Arc::clone(&config);
         let ticking = self.0.ticker.keep();
-        let guest = AbortOnDropHandle::new(self.0.guests.spawn(async move {
+        let mut guest = Box::pin(async move {
             // Given back only after the store is gone, so that the pool always has room for who
             // holds a slot.
             let _slot = slot;
             let _ticking = ticking;
             attempt.run(&settings).await
-        }));
+        });
+        match first_tick(guest.as_mut()).await {
+            Ok(Poll::Ready(ended)) => return report(&bench, ended),
+            Ok(Poll::Pending) => {}
+            Err(_) => return stopped(&streams, host_failed()),
+        }
+        let guest = AbortOnDropHandle::new(self.0.guests.spawn(guest));
         let cancelled = async {
             cancel.cancelled().await;
             time::sleep(GRACE).await;
@@ -260,6 +270,16 @@ impl Sandbox {
             () = cancelled => stopped(&streams, verdict::cancelled()),
         }
     }
+}
+
+/// Runs a guest until it ends, is preempted, or waits for the host. `Err` is a panic of the host.
+async fn first_tick<T>(
+    mut guest: Pin<&mut (impl Future<Output = T> + Send)>,
+) -> std::thread::Result<Poll<T>> {
+    std::future::poll_fn(|context| {
+        Poll::Ready(catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(context))))
+    })
+    .await
 }
 
 fn facts(attempt: &AttemptContext, timeout: Duration) -> Call {
