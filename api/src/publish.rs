@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use engine::control::ControlType;
 use engine::definition::Definition;
 use engine::diagnostic::Diagnostic;
 use engine::plan::PluginLock;
@@ -115,20 +116,6 @@ impl<'a> Catalog<'a> {
         resolved.map(|(written, found)| (written.clone(), found.digest.clone())).collect()
     }
 
-    fn plugin(&self, reference: &PluginReference) -> CatalogEntry {
-        let found = self.plugins.iter().find(|(written, _)| {
-            written
-                .parse()
-                .is_ok_and(|parsed: StepType| parsed == StepType::Plugin(reference.clone()))
-        });
-        match found {
-            Some((_, Some(resolved))) => {
-                CatalogEntry::Known { config_schema: resolved.config_schema.clone() }
-            }
-            _ => CatalogEntry::Unknown { help: Some(self.plugin_help(reference)) },
-        }
-    }
-
     fn plugin_help(&self, reference: &PluginReference) -> String {
         match self.known.get(&reference.name).filter(|versions| !versions.is_empty()) {
             Some(versions) => {
@@ -145,20 +132,31 @@ impl<'a> Catalog<'a> {
 }
 
 impl StepCatalog for Catalog<'_> {
-    fn find(&self, step_type: &StepType) -> CatalogEntry {
-        match step_type {
-            StepType::Plugin(reference) => self.plugin(reference),
-            StepType::Native(name) => match self.native.get(name) {
-                Some(step) => CatalogEntry::Known { config_schema: Some(step.config_schema()) },
-                None => {
-                    let names: Vec<_> = self.native.names().collect();
-                    let help = Diagnostic::did_you_mean(name, names.iter().copied());
-                    let all = || {
-                        format!("built in are `{}`; a plugin is `team/name`", names.join("`, `"))
-                    };
-                    CatalogEntry::Unknown { help: Some(help.unwrap_or_else(all)) }
-                }
-            },
+    fn native(&self, name: &str) -> CatalogEntry {
+        match self.native.get(name) {
+            Some(step) => CatalogEntry::Known { config_schema: Some(step.config_schema()) },
+            None => {
+                let control = ControlType::ALL.map(ControlType::as_str);
+                let names: Vec<_> = self.native.names().chain(control).collect();
+                let help = Diagnostic::did_you_mean(name, names.iter().copied());
+                let all =
+                    || format!("built in are `{}`; a plugin is `team/name`", names.join("`, `"));
+                CatalogEntry::Unknown { help: Some(help.unwrap_or_else(all)) }
+            }
+        }
+    }
+
+    fn plugin(&self, reference: &PluginReference) -> CatalogEntry {
+        let found = self.plugins.iter().find(|(written, _)| {
+            written
+                .parse()
+                .is_ok_and(|parsed: StepType| parsed == StepType::Plugin(reference.clone()))
+        });
+        match found {
+            Some((_, Some(resolved))) => {
+                CatalogEntry::Known { config_schema: resolved.config_schema.clone() }
+            }
+            _ => CatalogEntry::Unknown { help: Some(self.plugin_help(reference)) },
         }
     }
 }

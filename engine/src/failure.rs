@@ -48,6 +48,8 @@ pub enum ErrorCode {
     DeadlineExceeded,
     /// A child execution failed.
     ChildFailed,
+    /// The workflow's author made it fail, with a `fail` step.
+    StepFailed,
     /// `StateFlow` itself is at fault.
     Internal,
 }
@@ -76,6 +78,7 @@ impl ErrorCode {
             Self::InputInvalid => "INPUT_INVALID",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::ChildFailed => "CHILD_FAILED",
+            Self::StepFailed => "STEP_FAILED",
             Self::Internal => "INTERNAL",
         }
     }

@@ -4,6 +4,7 @@ pub mod definition;
 pub mod diagnostic;
 pub mod validate;
 
+pub mod control;
 pub mod expression;
 pub mod plan;
 pub mod step_type;

@@ -4,6 +4,7 @@
 //! generated from it.
 
 mod command;
+mod control;
 mod event;
 mod state;
 mod turn;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::control::{Case, Control, ControlType, Wait};
 use crate::definition::{Definition, Step};
 use crate::expression::{Expression, Template};
 use crate::retry::RetryPolicy;
@@ -38,18 +39,83 @@ pub struct PlannedStep {
     pub step: Step,
     /// The parsed type.
     pub kind: StepType,
+    /// What it does when its turn has come.
+    pub work: Work,
     /// The digest that a plugin step is locked to.
     pub plugin_digest: Option<String>,
     /// The policy with its defaults.
     pub retry: RetryPolicy,
-    /// `config`, parsed.
-    pub config: Template,
     /// `when`, parsed.
     pub when: Option<Expression>,
     /// `output`, parsed.
     pub output: Option<Template>,
     /// `retryPolicy.when`, parsed.
     pub retry_when: Option<Expression>,
+}
+
+/// What a step does when its turn has come: its `config`, parsed.
+#[derive(Debug)]
+pub enum Work {
+    /// A worker makes an attempt with this config.
+    Attempt(Template),
+    /// On to the first case that is true, or to the default.
+    Switch {
+        /// The expressions, and the steps that they lead to.
+        cases: Vec<(Expression, String)>,
+        /// Where to go if none is true.
+        default: Option<String>,
+    },
+    /// Gives this value.
+    Transform(Template),
+    /// Lets so many milliseconds pass.
+    WaitFor(Template),
+    /// Lets time pass until an instant.
+    WaitUntil(Template),
+    /// Ends the execution well, with this output if there is one.
+    Succeed(Option<Template>),
+    /// Fails.
+    Fail {
+        /// The author's code.
+        code: Option<String>,
+        /// The message.
+        message: Template,
+    },
+}
+
+impl Work {
+    /// Calls `visit` with every expression and its JSON pointer within the step.
+    fn for_each_expression(&self, visit: &mut impl FnMut(&str, &Expression)) {
+        match self {
+            Self::Attempt(config) => config.for_each_expression("/config", visit),
+            Self::Switch { cases, .. } => {
+                for (at, (when, _)) in cases.iter().enumerate() {
+                    visit(&format!("/config/cases/{at}/when"), when);
+                }
+            }
+            Self::Transform(value) => value.for_each_expression("/config/value", visit),
+            Self::WaitFor(duration) => duration.for_each_expression("/config/durationMs", visit),
+            Self::WaitUntil(until) => until.for_each_expression("/config/until", visit),
+            Self::Succeed(output) => {
+                if let Some(output) = output {
+                    output.for_each_expression("/config/output", visit);
+                }
+            }
+            Self::Fail { message, .. } => message.for_each_expression("/config/message", visit),
+        }
+    }
+}
+
+impl PlannedStep {
+    /// Calls `visit` with every expression, its JSON pointer within the step, and whether the step's raw result is in
+    /// scope there.
+    pub fn for_each_expression(&self, visit: &mut impl FnMut(&str, &Expression, bool)) {
+        self.work.for_each_expression(&mut |place, it| visit(place, it, false));
+        if let Some(output) = &self.output {
+            output.for_each_expression("/output", &mut |place, it| visit(place, it, true));
+        }
+        self.when.iter().for_each(|it| visit("/when", it, false));
+        self.retry_when.iter().for_each(|it| visit("/retryPolicy/when", it, false));
+    }
 }
 
 impl Plan {
@@ -106,7 +172,6 @@ struct At<'a> {
 
 impl At<'_> {
     fn step(&mut self, step: &Step, lock: &PluginLock) -> Option<PlannedStep> {
-        let config = self.template("/config", &Value::Object(step.config.clone()));
         let retry = step.retry();
         let when = self.expression("/when", step.when.as_deref());
         let output = step.output.as_ref().and_then(|value| self.template("/output", value));
@@ -118,16 +183,66 @@ impl At<'_> {
                 return None;
             }
         };
+        let work = match kind {
+            StepType::Control(control) => self.control(control, step),
+            _ => self.template("/config", &Value::Object(step.config.clone())).map(Work::Attempt),
+        };
         Some(PlannedStep {
             step: step.clone(),
             kind,
+            work: work?,
             plugin_digest: lock.get(&step.step_type).cloned(),
             retry,
-            config: config?,
             when,
             output,
             retry_when,
         })
+    }
+
+    fn control(&mut self, kind: ControlType, step: &Step) -> Option<Work> {
+        let control = kind
+            .read(step)
+            .map_err(|error| self.push("/config", "CONFIG_INVALID", error.to_string()))
+            .ok()?;
+        if let Some(fault) = control.fault() {
+            self.push("/config", "CONFIG_INVALID", fault.to_owned());
+            return None;
+        }
+        Some(match control {
+            Control::Switch(switch) => {
+                Work::Switch { cases: self.cases(&switch.cases)?, default: switch.default }
+            }
+            Control::Transform(transform) => {
+                Work::Transform(self.template("/config/value", &transform.value)?)
+            }
+            Control::Wait(Wait { duration_ms: Some(duration), .. }) => {
+                Work::WaitFor(self.template("/config/durationMs", &duration)?)
+            }
+            Control::Wait(Wait { until, .. }) => {
+                let until = until.unwrap_or_default();
+                Work::WaitUntil(self.template("/config/until", &until.into())?)
+            }
+            Control::Succeed(succeed) => Work::Succeed(match &succeed.output {
+                Some(output) => Some(self.template("/config/output", output)?),
+                None => None,
+            }),
+            Control::Fail(fail) => Work::Fail {
+                code: fail.code,
+                message: self.template("/config/message", &fail.message.into())?,
+            },
+        })
+    }
+
+    fn cases(&mut self, cases: &[Case]) -> Option<Vec<(Expression, String)>> {
+        let parsed: Vec<_> = cases
+            .iter()
+            .enumerate()
+            .map(|(at, case)| {
+                let when = self.expression(&format!("/config/cases/{at}/when"), Some(&case.when));
+                when.map(|when| (when, case.next.clone()))
+            })
+            .collect();
+        parsed.into_iter().collect()
     }
 
     fn template(&mut self, field: &str, value: &Value) -> Option<Template> {

@@ -1,13 +1,18 @@
-//! What a step's `type` names: a native type such as `http`, or a plugin with the versions that will do.
+//! What a step's `type` names: control flow such as `switch`, a native type such as `http`, or a plugin with the versions that
+//! will do.
 
 use std::fmt;
 use std::str::FromStr;
 
 use semver::VersionReq;
 
+use crate::control::ControlType;
+
 /// A parsed step type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepType {
+    /// Carried out by the engine itself.
+    Control(ControlType),
     /// Built in: one lower-case word.
     Native(String),
     /// Uploaded: `team/name`, with a version requirement (any, if there is none).
@@ -38,7 +43,8 @@ impl FromStr for StepType {
         };
         if !name.contains('/') {
             return match requirement {
-                None if is_word(name) => Ok(Self::Native(name.to_owned())),
+                None if is_word(name) => Ok(ControlType::named(name)
+                    .map_or_else(|| Self::Native(name.to_owned()), Self::Control)),
                 None => Err(StepTypeError(format!("`{text}` is not a step type"))),
                 Some(_) => {
                     Err(StepTypeError(format!("a built-in type has no version: write `{name}`")))
@@ -85,6 +91,8 @@ mod tests {
     #[test]
     fn names_without_a_slash_are_native() {
         assert_eq!("http".parse(), Ok(StepType::Native("http".into())));
+        assert_eq!("switch".parse(), Ok(StepType::Control(ControlType::Switch)));
+        assert!("switch@1".parse::<StepType>().is_err());
         assert!("HTTP".parse::<StepType>().is_err());
         assert!("http@1".parse::<StepType>().is_err());
         assert!("".parse::<StepType>().is_err());

@@ -15,7 +15,7 @@ use crate::definition::{Definition, MAX_DEFINITION_BYTES};
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PluginLock};
 use crate::position;
-use crate::step_type::StepType;
+use crate::step_type::PluginReference;
 
 /// A problem at a JSON pointer, before it becomes a [`Diagnostic`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +28,12 @@ pub struct PointedError {
     pub message: String,
 }
 
-/// What step types there are.
+/// What step types there are besides those that the engine itself carries out.
 pub trait StepCatalog {
-    /// Looks a step type up.
-    fn find(&self, step_type: &StepType) -> CatalogEntry;
+    /// Looks a built-in type up.
+    fn native(&self, name: &str) -> CatalogEntry;
+    /// Looks a plugin up.
+    fn plugin(&self, reference: &PluginReference) -> CatalogEntry;
 }
 
 /// What is known of a step type.
@@ -90,7 +92,8 @@ pub fn validate_value(
         Err(errors) => problems.extend(
             errors
                 .into_iter()
-                .filter(|error| error.code != "UNKNOWN_STEP_TYPE")
+                // The steps' own check has said so already, in better words.
+                .filter(|error| !matches!(error.code, "UNKNOWN_STEP_TYPE" | "CONFIG_INVALID"))
                 .map(|error| Diagnostic::new(error.pointer, error.code, error.message)),
         ),
     }

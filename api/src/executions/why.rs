@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Json;
 use chrono::{DateTime, Utc};
+use engine::control::ControlType;
 use serde::Serialize;
 use store::executions::{Execution, QueuePlace};
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use crate::error::{ApiError, Problem};
 use crate::extract::execution_id;
 use crate::router::Shared;
+use crate::state::ApiState;
 
 /// The answer: `null` for an execution that has ended.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,6 +40,13 @@ pub(crate) enum Reason {
         /// Until when.
         until: DateTime<Utc>,
     },
+    /// It is at a `wait` step.
+    WaitTimer {
+        /// The step.
+        step: String,
+        /// Until when.
+        until: DateTime<Utc>,
+    },
     /// A worker has it.
     Running {
         /// Who.
@@ -59,17 +68,31 @@ pub(crate) async fn why(
 ) -> Result<Json<WhyView>, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
     let place = state.store.queue_place(execution.id).await?;
-    let reason = place.and_then(|place| reason(&execution, &place));
+    let at_wait = is_at_a_wait(&state, &execution).await?;
+    let reason = place.and_then(|place| reason(&execution, &place, at_wait));
     let message = reason.as_ref().map_or_else(|| format!("it has {}", execution.status), sentence);
     Ok(Json(WhyView { id: execution.id, status: execution.status, reason, message }))
 }
 
-fn reason(execution: &Execution, place: &QueuePlace) -> Option<Reason> {
+/// Whether the step that it has come to is one that waits.
+async fn is_at_a_wait(state: &ApiState, execution: &Execution) -> Result<bool, ApiError> {
+    let Some(cursor) = &execution.state.cursor else { return Ok(false) };
+    let definition = state.definition(execution.workflow_id, execution.version).await?;
+    let step = definition.steps.iter().find(|step| step.id == cursor.step);
+    Ok(step.is_some_and(|step| step.step_type == ControlType::Wait.as_str()))
+}
+
+fn reason(execution: &Execution, place: &QueuePlace, at_wait: bool) -> Option<Reason> {
     if execution.state.status.is_terminal() {
         return None;
     }
     let cursor = execution.state.cursor.as_ref();
     let waits_until = cursor.and_then(|cursor| cursor.until);
+    if let (true, Some(cursor), Some(until)) = (at_wait, cursor, waits_until)
+        && (place.worker_id.is_some() || place.due_at > Utc::now())
+    {
+        return Some(Reason::WaitTimer { step: cursor.step.clone(), until });
+    }
     Some(match (place.worker_id, waits_until) {
         (Some(_), Some(until)) => Reason::Backoff { until },
         (Some(worker), None) => Reason::Running {
@@ -90,6 +113,7 @@ fn sentence(reason: &Reason) -> String {
         }
         Reason::NoWorker { .. } => "no worker is alive: start `stateflow worker`".to_owned(),
         Reason::Backoff { until } => format!("it waits until {until}"),
+        Reason::WaitTimer { step, until } => format!("step `{step}` waits until {until}"),
         Reason::Running { worker, step: Some(step), since } => {
             format!("worker {worker} runs step `{step}` since {since}")
         }

@@ -7,6 +7,7 @@ mod upstream;
 
 mod again;
 mod batches;
+mod control;
 mod definitions;
 mod document;
 mod endings;

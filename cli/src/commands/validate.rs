@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use engine::control::ControlType;
 use engine::diagnostic::Diagnostic;
-use engine::step_type::StepType;
+use engine::step_type::PluginReference;
 use engine::validate::{CatalogEntry, StepCatalog, validate_text};
 use native::{HttpSettings, NativeSteps};
 use sandbox::{Sandbox, SandboxConfig, SandboxError};
@@ -76,16 +77,17 @@ async fn plugin(bytes: &[u8]) -> anyhow::Result<Vec<Diagnostic>> {
 struct Offline(NativeSteps);
 
 impl StepCatalog for Offline {
-    fn find(&self, step_type: &StepType) -> CatalogEntry {
-        match step_type {
-            StepType::Plugin(_) => CatalogEntry::Unchecked,
-            StepType::Native(name) => match self.0.get(name) {
-                Some(step) => CatalogEntry::Known { config_schema: Some(step.config_schema()) },
-                None => {
-                    let help = Diagnostic::did_you_mean(name, self.0.names());
-                    CatalogEntry::Unknown { help }
-                }
-            },
+    fn native(&self, name: &str) -> CatalogEntry {
+        match self.0.get(name) {
+            Some(step) => CatalogEntry::Known { config_schema: Some(step.config_schema()) },
+            None => {
+                let names = self.0.names().chain(ControlType::ALL.map(ControlType::as_str));
+                CatalogEntry::Unknown { help: Diagnostic::did_you_mean(name, names) }
+            }
         }
+    }
+
+    fn plugin(&self, _: &PluginReference) -> CatalogEntry {
+        CatalogEntry::Unchecked
     }
 }

@@ -12,19 +12,21 @@ use super::state::{
 };
 use super::{MAX_RECORDS, Rejection, Transition};
 use crate::definition::MAX_PAYLOAD_BYTES;
-use crate::expression::{Scope, json_size};
+use crate::expression::{Expression, ExpressionError, Scope, Template, json_size};
 use crate::failure::{ErrorCode, Failure};
-use crate::plan::PlannedStep;
+use crate::plan::{PlannedStep, Work};
 use crate::retry::Tries;
 
 /// Where the execution goes from a cell of the table.
-enum Flow {
+pub(super) enum Flow {
     /// To a step.
     Enter(String),
     /// Nowhere yet: an attempt is under way, or a wait.
     Settled,
     /// To its end, well; with the last step's output.
     End(Option<Arc<Value>>),
+    /// To its end, well, with this output.
+    Succeed(Arc<Value>),
     /// To its end, badly.
     Fail(Failure),
 }
@@ -32,7 +34,7 @@ enum Flow {
 /// The state under change.
 pub(super) struct Turn<'a> {
     execution: &'a Execution,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
     state: State,
     commands: Vec<Command>,
 }
@@ -140,7 +142,7 @@ impl<'a> Turn<'a> {
         self.wait_until(cursor, after(self.now, delay_ms))
     }
 
-    fn wait_until(&mut self, mut cursor: Cursor, until: DateTime<Utc>) -> Flow {
+    pub(super) fn wait_until(&mut self, mut cursor: Cursor, until: DateTime<Utc>) -> Flow {
         cursor.until = Some(until);
         self.state.cursor = Some(cursor);
         self.state.status = ExecutionStatus::Waiting;
@@ -159,7 +161,10 @@ impl<'a> Turn<'a> {
 
     fn resume_attempt(&mut self) -> Flow {
         match self.state.cursor.take() {
-            Some(cursor) => self.start(cursor),
+            Some(cursor) => match self.planned(&cursor.step).work {
+                Work::WaitFor(_) | Work::WaitUntil(_) => self.end_wait(&cursor),
+                _ => self.start(cursor),
+            },
             None => self.begin(),
         }
     }
@@ -207,18 +212,13 @@ impl<'a> Turn<'a> {
     /// of them without an attempt goes in a circle.
     fn follow(&mut self, mut flow: Flow) {
         for _ in 0..=self.execution.plan.step_count() {
-            flow = match flow {
-                Flow::Enter(id) => self.enter(id),
-                Flow::Settled => return,
-                Flow::End(last) => return self.end(last),
-                Flow::Fail(failure) => {
-                    return self.finish(ExecutionStatus::Failed, None, Some(failure));
-                }
-            };
+            let Flow::Enter(id) = flow else { break };
+            flow = self.enter(id);
         }
         match flow {
             Flow::Settled => {}
             Flow::End(last) => self.end(last),
+            Flow::Succeed(output) => self.finish(ExecutionStatus::Succeeded, Some(output), None),
             Flow::Fail(failure) => self.finish(ExecutionStatus::Failed, None, Some(failure)),
             Flow::Enter(id) => {
                 let message = format!(
@@ -256,12 +256,24 @@ impl<'a> Turn<'a> {
     /// `when`: it has to be a boolean.
     fn wanted(&self, step: &PlannedStep) -> Result<bool, Failure> {
         let Some(when) = &step.when else { return Ok(true) };
-        match when.evaluate(&self.scope(&step.step.id)) {
+        self.holds(when, step, "when")
+    }
+
+    /// Whether a condition is true: it has to be a boolean.
+    pub(super) fn holds(
+        &self,
+        condition: &Expression,
+        step: &PlannedStep,
+        field: &str,
+    ) -> Result<bool, Failure> {
+        match condition.evaluate(&self.scope(&step.step.id)) {
             Ok(Value::Bool(value)) => Ok(value),
-            Ok(other) => Err(format!("`when` gave {}, not true or false", kind_of(&other))),
-            Err(error) => Err(format!("`when`: {error}")),
+            Ok(other) => {
+                let message = format!("`{field}` gave {}, not true or false", kind_of(&other));
+                Err(Failure::permanent(ErrorCode::ExpressionError, message))
+            }
+            Err(error) => Err(expression_failure(field, &error)),
         }
-        .map_err(|message| Failure::permanent(ErrorCode::ExpressionError, message))
     }
 
     fn skip(&mut self, cursor: Cursor, step: &PlannedStep) -> Flow {
@@ -273,15 +285,17 @@ impl<'a> Turn<'a> {
 
     fn start(&mut self, cursor: Cursor) -> Flow {
         let step = self.planned(&cursor.step);
-        let config = match step.config.evaluate(&self.scope(&cursor.step)) {
-            Ok(config) => config,
-            Err(error) => {
-                let failure =
-                    Failure::permanent(ErrorCode::ExpressionError, format!("`config`: {error}"));
-                return self.fail_unbegun(&cursor, &step, &failure);
-            }
-        };
         let cursor = Cursor { started_at: self.now, until: None, ..cursor };
+        match &step.work {
+            Work::Attempt(config) => match self.evaluate(config, &step, "config") {
+                Ok(config) => self.start_attempt(cursor, step, config),
+                Err(failure) => self.fail_unbegun(&cursor, &step, &failure),
+            },
+            control => self.carry_out(cursor, &step, control),
+        }
+    }
+
+    fn start_attempt(&mut self, cursor: Cursor, step: Arc<PlannedStep>, config: Value) -> Flow {
         self.commands.push(Command::StartAttempt(StartAttempt {
             timeout_ms: step.step.attempt_timeout_ms(),
             attempt: cursor.attempt,
@@ -296,7 +310,12 @@ impl<'a> Turn<'a> {
     }
 
     /// The attempt could not even begin: it counts, is recorded, and trying again would give the same.
-    fn fail_unbegun(&mut self, cursor: &Cursor, step: &PlannedStep, failure: &Failure) -> Flow {
+    pub(super) fn fail_unbegun(
+        &mut self,
+        cursor: &Cursor,
+        step: &PlannedStep,
+        failure: &Failure,
+    ) -> Flow {
         let cursor = Cursor { started_at: self.now, ..cursor.clone() };
         self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
         let flow = self.exhaust(step, failure, cursor.attempt);
@@ -304,14 +323,23 @@ impl<'a> Turn<'a> {
         flow
     }
 
+    /// A part of a step's config, evaluated.
+    pub(super) fn evaluate(
+        &self,
+        template: &Template,
+        step: &PlannedStep,
+        field: &str,
+    ) -> Result<Value, Failure> {
+        let value = template.evaluate(&self.scope(&step.step.id));
+        value.map_err(|error| expression_failure(field, &error))
+    }
+
     fn end(&mut self, last: Option<Arc<Value>>) {
         let output = match &self.execution.plan.output {
             None => Ok(last.unwrap_or_default()),
             Some(template) => template
                 .evaluate(&self.scope("output"))
-                .map_err(|error| {
-                    Failure::permanent(ErrorCode::ExpressionError, format!("`output`: {error}"))
-                })
+                .map_err(|error| expression_failure("output", &error))
                 .and_then(within_limit),
         };
         match output {
@@ -331,13 +359,12 @@ impl<'a> Turn<'a> {
         self.commands.push(Command::FinishExecution { status, output, failure });
     }
 
-    fn map_output(&self, step: &PlannedStep, raw: Value) -> Result<Arc<Value>, Failure> {
+    pub(super) fn map_output(&self, step: &PlannedStep, raw: Value) -> Result<Arc<Value>, Failure> {
         let Some(template) = &step.output else { return within_limit(raw) };
         let scope = Scope { result: Some(&raw), ..self.scope(&step.step.id) };
-        let mapped = template.evaluate(&scope).map_err(|error| {
-            Failure::permanent(ErrorCode::ExpressionError, format!("`output`: {error}"))
-        })?;
-        within_limit(mapped)
+        let mapped =
+            template.evaluate(&scope).map_err(|error| expression_failure("output", &error));
+        within_limit(mapped?)
     }
 
     fn attempt_under_way(&mut self, reported: u32) -> Result<Cursor, Rejection> {
@@ -348,7 +375,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn record(
+    pub(super) fn record(
         &mut self,
         cursor: &Cursor,
         status: RecordStatus,
@@ -368,7 +395,7 @@ impl<'a> Turn<'a> {
         }));
     }
 
-    fn set_step(
+    pub(super) fn set_step(
         &mut self,
         id: &str,
         status: StepStatus,
@@ -381,13 +408,13 @@ impl<'a> Turn<'a> {
         step.error = error;
     }
 
-    fn set_attempts(&mut self, cursor: &Cursor) {
+    pub(super) fn set_attempts(&mut self, cursor: &Cursor) {
         if let Some(step) = self.state.steps.get_mut(&cursor.step) {
             step.attempts = cursor.attempt;
         }
     }
 
-    fn planned(&self, id: &str) -> Arc<PlannedStep> {
+    pub(super) fn planned(&self, id: &str) -> Arc<PlannedStep> {
         let step = self.execution.plan.step(id);
         Arc::clone(step.expect("publishing checked that every named step exists"))
     }
@@ -414,11 +441,11 @@ fn reject(status: ExecutionStatus, event: &Event) -> Rejection {
     Rejection::NotApplicable { status, event: event.kind() }
 }
 
-fn leave(step: &PlannedStep, output: Option<Arc<Value>>) -> Flow {
+pub(super) fn leave(step: &PlannedStep, output: Option<Arc<Value>>) -> Flow {
     step.step.next.clone().map_or(Flow::End(output), Flow::Enter)
 }
 
-fn within_limit(output: Value) -> Result<Arc<Value>, Failure> {
+pub(super) fn within_limit(output: Value) -> Result<Arc<Value>, Failure> {
     let size = json_size(&output);
     if size > MAX_PAYLOAD_BYTES {
         let message = format!("the output has {size} bytes, the limit is {MAX_PAYLOAD_BYTES}");
@@ -427,11 +454,15 @@ fn within_limit(output: Value) -> Result<Arc<Value>, Failure> {
     Ok(Arc::new(output))
 }
 
+fn expression_failure(field: &str, error: &ExpressionError) -> Failure {
+    Failure::permanent(ErrorCode::ExpressionError, format!("`{field}`: {error}"))
+}
+
 fn elapsed_ms(since: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
     u64::try_from((now - since).num_milliseconds()).unwrap_or(0)
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -3,8 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::control::{Control, ControlType};
 use crate::definition::{Definition, Step};
 use crate::diagnostic::Diagnostic;
+use crate::step_type::StepType;
 
 /// All problems of a definition's graph.
 pub(super) fn check(definition: &Definition) -> Vec<Diagnostic> {
@@ -33,30 +35,49 @@ fn duplicates(steps: &[Step]) -> Vec<Diagnostic> {
 struct Graph<'a> {
     steps: &'a [Step],
     index: HashMap<&'a str, usize>,
+    /// Of each step, all ways out.
+    ways: Vec<Vec<Way>>,
+}
+
+/// A way out of a step.
+struct Way {
+    /// Where it is written: a JSON pointer within the step.
+    field: String,
+    to: String,
+}
+
+fn ways(step: &Step) -> Vec<Way> {
+    let written = [("/next", &step.next), ("/onError", &step.on_error)];
+    let written = written
+        .into_iter()
+        .filter_map(|(field, to)| to.clone().map(|to| Way { field: field.to_owned(), to }));
+    let control = match step.step_type.parse() {
+        // What cannot be read is not an error of the graph.
+        Ok(StepType::Control(kind)) => kind.read(step).ok(),
+        _ => None,
+    };
+    let targets = control.iter().flat_map(Control::targets);
+    let led = targets.map(|(field, to)| Way { field, to: to.to_owned() });
+    written.chain(led).collect()
 }
 
 impl<'a> Graph<'a> {
     fn of(steps: &'a [Step]) -> Self {
         let index =
             steps.iter().enumerate().map(|(index, step)| (step.id.as_str(), index)).collect();
-        Self { steps, index }
+        Self { steps, index, ways: steps.iter().map(ways).collect() }
     }
 
     fn dangling(&self) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
         for (index, step) in self.steps.iter().enumerate() {
-            for (field, code, target) in [
-                ("next", "DANGLING_NEXT", &step.next),
-                ("onError", "DANGLING_ON_ERROR", &step.on_error),
-            ] {
-                let Some(target) = target else { continue };
-                if self.index.contains_key(target.as_str()) {
-                    continue;
-                }
-                let message =
-                    format!("step `{}` leads to `{target}`, which does not exist", step.id);
-                let problem = Diagnostic::new(format!("/steps/{index}/{field}"), code, message);
-                problems.push(match Diagnostic::did_you_mean(target, self.index.keys().copied()) {
+            let lost =
+                self.ways[index].iter().filter(|way| !self.index.contains_key(way.to.as_str()));
+            for Way { field, to } in lost {
+                let message = format!("step `{}` leads to `{to}`, which does not exist", step.id);
+                let code = if field == "/onError" { "DANGLING_ON_ERROR" } else { "DANGLING_NEXT" };
+                let problem = Diagnostic::new(format!("/steps/{index}{field}"), code, message);
+                problems.push(match Diagnostic::did_you_mean(to, self.index.keys().copied()) {
                     Some(help) => problem.with_help(help),
                     None => problem,
                 });
@@ -68,9 +89,9 @@ impl<'a> Graph<'a> {
     fn unreachable(&self) -> Vec<Diagnostic> {
         let mut reached = HashSet::from([0]);
         let mut todo = vec![0];
-        while let Some(step) = todo.pop().and_then(|index| self.steps.get(index)) {
-            for target in [&step.next, &step.on_error].into_iter().flatten() {
-                let index = self.index[target.as_str()];
+        while let Some(ways) = todo.pop().and_then(|index| self.ways.get(index)) {
+            for way in ways {
+                let index = self.index[way.to.as_str()];
                 if reached.insert(index) {
                     todo.push(index);
                 }
@@ -79,17 +100,21 @@ impl<'a> Graph<'a> {
         let lost = (0..self.steps.len()).filter(|index| !reached.contains(index));
         lost.map(|index| {
             let message = format!("nothing leads to step `{}`", self.steps[index].id);
-            Diagnostic::new(format!("/steps/{index}"), "UNREACHABLE_STEP", message)
-                .with_help("name it in the `next` or `onError` of another step, or remove it")
+            Diagnostic::new(format!("/steps/{index}"), "UNREACHABLE_STEP", message).with_help(
+                "name it in another step's `next` or `onError`, or in a `switch`, or remove it",
+            )
         })
         .collect()
     }
 
-    /// Circles of `next` alone: every step that succeeds or is skipped goes round again.
+    /// Circles of `next` alone, without a wait: every step that succeeds or is skipped goes round again.
     fn endless(&self) -> Option<Diagnostic> {
         for start in 0..self.steps.len() {
             let mut at = start;
             for _ in 0..self.steps.len() {
+                if self.steps[at].step_type == ControlType::Wait.as_str() {
+                    break;
+                }
                 let Some(next) = &self.steps[at].next else { break };
                 at = self.index[next.as_str()];
                 if at == start {
@@ -99,7 +124,7 @@ impl<'a> Graph<'a> {
                     );
                     return Some(
                         Diagnostic::new(format!("/steps/{start}/next"), "ENDLESS_CYCLE", message)
-                            .with_help("a circle needs a way out: leave out one `next`"),
+                            .with_help("a circle needs a way out: leave out one `next`, or put a `switch` or a `wait` in"),
                     );
                 }
             }

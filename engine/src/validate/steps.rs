@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::schema::check_instance;
 use super::{CatalogEntry, StepCatalog};
+use crate::control::ControlType;
 use crate::definition::{Definition, Step};
 use crate::diagnostic::Diagnostic;
 use crate::expression::Expression;
@@ -30,14 +31,25 @@ fn check_step(pointer: &str, step: &Step, catalog: &dyn StepCatalog) -> Vec<Diag
         }
     };
     let mut problems = Vec::new();
-    if step.limits.is_some() && matches!(kind, StepType::Native(_)) {
+    if step.limits.is_some() && !matches!(kind, StepType::Plugin(_)) {
         let message = format!("`limits` are for plugin steps; `{}` is built in", step.step_type);
         problems.push(
             Diagnostic::new(format!("{pointer}/limits"), "LIMITS_NOT_APPLICABLE", message)
                 .with_help("use `timeoutMs`"),
         );
     }
-    match catalog.find(&kind) {
+    let entry = match &kind {
+        StepType::Control(control) => {
+            problems.extend(without_effect(pointer, step, *control));
+            problems.extend(control.read(step).ok().and_then(|it| it.fault()).map(|fault| {
+                Diagnostic::new(format!("{pointer}/config"), "CONFIG_INVALID", fault)
+            }));
+            CatalogEntry::Known { config_schema: Some(control.config_schema()) }
+        }
+        StepType::Native(name) => catalog.native(name),
+        StepType::Plugin(reference) => catalog.plugin(reference),
+    };
+    match entry {
         CatalogEntry::Known { config_schema: Some(schema) } => {
             problems.extend(check_config(pointer, step, &schema));
         }
@@ -52,6 +64,24 @@ fn check_step(pointer: &str, step: &Step, catalog: &dyn StepCatalog) -> Vec<Diag
         }
     }
     problems
+}
+
+/// Fields that mean nothing on a control step: nothing is accepted that has no effect.
+fn without_effect(pointer: &str, step: &Step, control: ControlType) -> Vec<Diagnostic> {
+    let written = [
+        ("retryPolicy", step.retry_policy.is_some()),
+        ("timeoutMs", step.timeout_ms.is_some()),
+        ("next", step.next.is_some() && !control.has_next()),
+        ("onError", step.on_error.is_some() && !control.can_fail()),
+        ("output", step.output.is_some() && !control.has_next()),
+    ];
+    let of_no_use = written.into_iter().filter(|(_, written)| *written);
+    let problem = |(field, _)| {
+        let message = format!("`{field}` has no effect on a `{control}` step");
+        Diagnostic::new(format!("{pointer}/{field}"), "FIELD_WITHOUT_EFFECT", message)
+            .with_help("remove it")
+    };
+    of_no_use.map(problem).collect()
 }
 
 /// `config` as written. Where an expression stands the value is not known yet: what the schema says about
@@ -89,20 +119,9 @@ pub(super) fn check_references(definition: &Definition, plan: &Plan) -> Vec<Diag
     let mut check = References { ids, problems: Vec::new() };
     for (index, step) in definition.steps.iter().enumerate() {
         let Some(planned) = plan.step(&step.id) else { continue };
-        let at = format!("/steps/{index}");
-        planned.config.for_each_expression(&format!("{at}/config"), &mut |place, it| {
-            check.visit(place, it, false);
+        planned.for_each_expression(&mut |place, it, result_in_scope| {
+            check.visit(&format!("/steps/{index}{place}"), it, result_in_scope);
         });
-        if let Some(output) = &planned.output {
-            output.for_each_expression(&format!("{at}/output"), &mut |place, it| {
-                check.visit(place, it, true);
-            });
-        }
-        planned.when.iter().for_each(|it| check.visit(&format!("{at}/when"), it, false));
-        planned
-            .retry_when
-            .iter()
-            .for_each(|it| check.visit(&format!("{at}/retryPolicy/when"), it, false));
     }
     if let Some(output) = &plan.output {
         output.for_each_expression("/output", &mut |place, it| check.visit(place, it, false));

@@ -7,19 +7,22 @@ use super::*;
 struct Catalog;
 
 impl StepCatalog for Catalog {
-    fn find(&self, step_type: &StepType) -> CatalogEntry {
-        match step_type {
-            StepType::Native(name) if name == "log" => CatalogEntry::Known {
-                config_schema: Some(json!({
-                    "type": "object",
-                    "properties": { "message": { "type": "string" }, "count": { "type": "integer" } },
-                    "required": ["message"],
-                    "additionalProperties": false,
-                })),
-            },
-            StepType::Native(_) => CatalogEntry::Unknown { help: Some("there are `log`".into()) },
-            StepType::Plugin(_) => CatalogEntry::Unchecked,
+    fn native(&self, name: &str) -> CatalogEntry {
+        if name != "log" {
+            return CatalogEntry::Unknown { help: Some("there are `log`".into()) };
         }
+        CatalogEntry::Known {
+            config_schema: Some(json!({
+                "type": "object",
+                "properties": { "message": { "type": "string" }, "count": { "type": "integer" } },
+                "required": ["message"],
+                "additionalProperties": false,
+            })),
+        }
+    }
+
+    fn plugin(&self, _: &PluginReference) -> CatalogEntry {
+        CatalogEntry::Unchecked
     }
 }
 
@@ -95,7 +98,7 @@ fn what_later_versions_add_is_unknown_now() {
         assert_ne!(problems(&definition), [], "{field}");
     }
     assert_eq!(
-        problems(&json!({ "name": "w", "steps": [step("a", &json!({ "type": "switch" }))] })),
+        problems(&json!({ "name": "w", "steps": [step("a", &json!({ "type": "parallel" }))] })),
         [pair("/steps/0/type", "UNKNOWN_STEP_TYPE")]
     );
 }
@@ -184,4 +187,83 @@ fn the_input_schema_has_to_be_one() {
     let definition =
         json!({ "name": "w", "inputSchema": { "type": 5 }, "steps": [step("a", &json!({}))] });
     assert_eq!(problems(&definition), [pair("/inputSchema", "INPUT_SCHEMA_INVALID")]);
+}
+
+fn control(step_type: &str, config: &Value) -> Value {
+    json!({ "name": "w", "steps": [{ "id": "s", "type": step_type, "config": config }] })
+}
+
+#[test]
+fn control_steps_are_checked_by_the_engine_itself() {
+    for (step_type, config, place) in [
+        ("switch", json!({}), "/steps/0/config"),
+        ("switch", json!({ "cases": [] }), "/steps/0/config/cases"),
+        ("transform", json!({ "valeu": 1 }), "/steps/0/config"),
+        ("wait", json!({ "durationMs": 1, "until": "x" }), "/steps/0/config"),
+        ("wait", json!({}), "/steps/0/config"),
+        ("wait", json!({ "durationMs": -1 }), "/steps/0/config/durationMs"),
+        ("fail", json!({ "code": "no", "message": "m" }), "/steps/0/config/code"),
+    ] {
+        let found = problems(&control(step_type, &config));
+        assert!(
+            found.iter().any(|(at, _)| at.starts_with(place)),
+            "{step_type} {config}: {found:?}"
+        );
+    }
+    assert_eq!(problems(&control("wait", &json!({ "durationMs": "${input.ms}" }))), []);
+    assert_eq!(problems(&control("succeed", &json!({}))), []);
+}
+
+#[test]
+fn a_field_without_an_effect_on_a_control_step_is_refused() {
+    let fields =
+        json!({ "retryPolicy": {}, "timeoutMs": 1, "next": "s", "onError": "s", "output": 1 });
+    let refused = |step_type: &str, config: Value| {
+        let mut definition = control(step_type, &config);
+        definition["steps"][0].as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let found = problems(&definition);
+        let of_no_use = found.into_iter().filter(|(_, code)| code == "FIELD_WITHOUT_EFFECT");
+        of_no_use.map(|(at, _)| at.replace("/steps/0/", "")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(refused("succeed", json!({})), "retryPolicy timeoutMs next onError output");
+    assert_eq!(refused("fail", json!({ "message": "m" })), "retryPolicy timeoutMs next output");
+    assert_eq!(refused("transform", json!({ "value": 1 })), "retryPolicy timeoutMs");
+}
+
+#[test]
+fn the_ways_out_of_a_switch_are_ways() {
+    let cases = json!({ "cases": [{ "when": "true", "next": "a" }, { "when": "true", "next": "nowhere" }], "default": "b" });
+    let definition = json!({ "name": "w", "steps": [
+        { "id": "s", "type": "switch", "config": cases },
+        step("a", &json!({})),
+        step("c", &json!({})),
+    ] });
+    assert_eq!(
+        problems(&definition),
+        [
+            pair("/steps/0/config/cases/1/next", "DANGLING_NEXT"),
+            pair("/steps/0/config/default", "DANGLING_NEXT"),
+        ]
+    );
+}
+
+#[test]
+fn a_circle_may_lead_over_a_wait_or_a_switch() {
+    let circle = |middle: Value| json!({ "name": "w", "steps": [step("a", &json!({ "next": "m" })), middle] });
+    let wait = json!({ "id": "m", "type": "wait", "config": { "durationMs": 1 }, "next": "a" });
+    assert_eq!(problems(&circle(wait)), []);
+    let config = json!({ "cases": [{ "when": "input.again", "next": "a" }] });
+    let switch = json!({ "id": "m", "type": "switch", "config": config });
+    assert_eq!(problems(&circle(switch)), []);
+}
+
+#[test]
+fn expressions_in_control_steps_are_read() {
+    let switch = json!({ "cases": [{ "when": "steps.b.output", "next": "s" }] });
+    assert_eq!(
+        problems(&control("switch", &switch)),
+        [pair("/steps/0/config/cases/0/when", "UNKNOWN_STEP")]
+    );
+    let found = problems(&control("transform", &json!({ "value": ["${input.}"] })));
+    assert_eq!(found, [pair("/steps/0/config/value/0", "EXPRESSION_INVALID")]);
 }

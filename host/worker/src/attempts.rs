@@ -43,6 +43,8 @@ impl Attempts {
             StepType::Native(name) => {
                 self.run_native(name, &context, start.config, start.timeout_ms).await
             }
+            // The core never wishes for one.
+            StepType::Control(kind) => AttemptReport::of(Err(no_such_type(kind.as_str()))),
             StepType::Plugin(_) => self.run_plugin(namespace_id, context, start).await,
         };
         let code = report.result.as_ref().err().map_or("", |failure| failure.code.as_str());
@@ -62,8 +64,7 @@ impl Attempts {
         timeout_ms: u64,
     ) -> AttemptReport {
         let Some(step) = self.native.get(name) else {
-            let message = format!("this worker has no step type `{name}`");
-            return AttemptReport::of(Err(Failure::new(ErrorCode::Internal, message)));
+            return AttemptReport::of(Err(no_such_type(name)));
         };
         let bound = Duration::from_millis(timeout_ms);
         match tokio::time::timeout(bound, step.run(context, config)).await {
@@ -114,6 +115,10 @@ impl Attempts {
             timeout: Duration::from_millis(timeout_ms),
         }
     }
+}
+
+fn no_such_type(name: &str) -> Failure {
+    Failure::new(ErrorCode::Internal, format!("this worker has no step type `{name}`"))
 }
 
 fn timed_out(timeout_ms: u64) -> Failure {

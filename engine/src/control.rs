@@ -1,0 +1,244 @@
+//! Control flow: the step types that the engine carries out itself, as their authors configure them.
+//!
+//! They make no attempt on a worker. `switch`, `transform`, `succeed` and `fail` are decided at once; `wait` holds nothing
+//! but a place in the queue.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::definition::Step;
+
+/// The most cases of one `switch`.
+pub const MAX_CASES: usize = 100;
+
+/// The types that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ControlType {
+    /// Goes on at the first case that is true.
+    Switch,
+    /// Gives a value.
+    Transform,
+    /// Lets time pass.
+    Wait,
+    /// Ends the execution well.
+    Succeed,
+    /// Fails.
+    Fail,
+}
+
+/// A control step's config.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Control {
+    /// See [`ControlType::Switch`].
+    Switch(Switch),
+    /// See [`ControlType::Transform`].
+    Transform(Transform),
+    /// See [`ControlType::Wait`].
+    Wait(Wait),
+    /// See [`ControlType::Succeed`].
+    Succeed(Succeed),
+    /// See [`ControlType::Fail`].
+    Fail(Fail),
+}
+
+/// `switch`: goes on at the first case whose expression is true.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Switch {
+    /// Looked at in order.
+    #[schemars(length(min = 1, max = 100))]
+    pub cases: Vec<Case>,
+    /// The step that follows if no case is true; without it, the step then fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+}
+
+/// One way out of a `switch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Case {
+    /// An expression that gives true or false.
+    pub when: String,
+    /// The step that follows if it is true.
+    pub next: String,
+}
+
+/// `transform`: its value, with every expression evaluated, is the step's output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Transform {
+    /// Anything; strings may hold `${…}` expressions.
+    pub value: Value,
+}
+
+/// `wait`: lets time pass. One of the two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wait {
+    /// So many milliseconds, or an expression that gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "milliseconds")]
+    pub duration_ms: Option<Value>,
+    /// Until this instant (RFC 3339), or an expression that gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// `succeed`: ends the execution well.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Succeed {
+    /// The execution's output; without it, the workflow's `output`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+}
+
+/// `fail`: fails with the code `STEP_FAILED`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fail {
+    /// The author's own code, such as `OUT_OF_STOCK`; `error.details.code` where the failure is handled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Z][A-Z0-9_]{0,63}$"))]
+    pub code: Option<String>,
+    /// A sentence for whoever reads it; may hold `${…}` expressions.
+    #[schemars(length(min = 1, max = 2000))]
+    pub message: String,
+}
+
+impl ControlType {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Switch, Self::Transform, Self::Wait, Self::Succeed, Self::Fail];
+
+    /// The type as it is written in a definition.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Switch => "switch",
+            Self::Transform => "transform",
+            Self::Wait => "wait",
+            Self::Succeed => "succeed",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// The type that is written like this.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == name)
+    }
+
+    /// What a step of this type may be configured with: a JSON Schema (2020-12).
+    pub fn config_schema(self) -> Value {
+        match self {
+            Self::Switch => schema_of::<Switch>(),
+            Self::Transform => schema_of::<Transform>(),
+            Self::Wait => schema_of::<Wait>(),
+            Self::Succeed => schema_of::<Succeed>(),
+            Self::Fail => schema_of::<Fail>(),
+        }
+    }
+
+    /// Reads a step's config.
+    pub fn read(self, step: &Step) -> Result<Control, serde_json::Error> {
+        let config = Value::Object(step.config.clone());
+        Ok(match self {
+            Self::Switch => Control::Switch(parse(config)?),
+            Self::Transform => Control::Transform(parse(config)?),
+            Self::Wait => Control::Wait(parse(config)?),
+            Self::Succeed => Control::Succeed(parse(config)?),
+            Self::Fail => Control::Fail(parse(config)?),
+        })
+    }
+
+    /// Whether `next` says what follows. The others lead elsewhere, or nowhere.
+    pub fn has_next(self) -> bool {
+        matches!(self, Self::Transform | Self::Wait)
+    }
+
+    /// Whether such a step can fail.
+    pub fn can_fail(self) -> bool {
+        !matches!(self, Self::Succeed)
+    }
+}
+
+impl fmt::Display for ControlType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Control {
+    /// What is wrong with the config that its schema cannot say.
+    pub fn fault(&self) -> Option<&'static str> {
+        let Self::Wait(wait) = self else { return None };
+        let one = wait.duration_ms.is_some() != wait.until.is_some();
+        (!one).then_some("a wait has either `durationMs` or `until`")
+    }
+
+    /// The steps that the config itself leads to, and where it says so: JSON pointers within the step.
+    pub fn targets(&self) -> Vec<(String, &str)> {
+        let Self::Switch(switch) = self else { return Vec::new() };
+        let cases = switch.cases.iter().enumerate();
+        let cases =
+            cases.map(|(at, case)| (format!("/config/cases/{at}/next"), case.next.as_str()));
+        let default = switch.default.as_deref().map(|it| ("/config/default".to_owned(), it));
+        cases.chain(default).collect()
+    }
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+fn parse<T: DeserializeOwned>(config: Value) -> Result<T, serde_json::Error> {
+    serde_json::from_value(config)
+}
+
+/// A number, or a text that holds an expression.
+fn milliseconds(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "description": "So many milliseconds, or an expression that gives them.",
+        "type": ["integer", "string"], "minimum": 0, "maximum": crate::definition::MAX_DURATION_MS,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn step(step_type: &str, config: &Value) -> Step {
+        serde_json::from_value(json!({ "id": "s", "type": step_type, "config": config })).unwrap()
+    }
+
+    #[test]
+    fn every_type_is_found_by_its_name() {
+        for kind in ControlType::ALL {
+            assert_eq!(ControlType::named(kind.as_str()), Some(kind));
+        }
+        assert_eq!(ControlType::named("http"), None);
+    }
+
+    #[test]
+    fn a_switch_leads_where_its_cases_and_its_default_say() {
+        let config = json!({ "cases": [{ "when": "true", "next": "a" }], "default": "b" });
+        let control = ControlType::Switch.read(&step("switch", &config)).unwrap();
+        let targets = control.targets();
+        let targets: Vec<_> = targets.iter().map(|(at, it)| (at.as_str(), *it)).collect();
+        assert_eq!(targets, [("/config/cases/0/next", "a"), ("/config/default", "b")]);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_by_types_and_schemas_alike() {
+        for kind in ControlType::ALL {
+            let config = json!({ "banana": 1, "cases": [], "value": 1, "message": "m" });
+            assert!(kind.read(&step(kind.as_str(), &config)).is_err(), "{kind}");
+            assert_eq!(kind.config_schema()["additionalProperties"], false, "{kind}");
+        }
+    }
+}
