@@ -15,6 +15,9 @@ use crate::step_service::StepService;
 const BATCHES_AT_ONCE: u64 = 2;
 /// How long an idle system is watched.
 const IDLE: Duration = Duration::from_secs(30);
+/// A process of Postgres that falls idle reports what it has counted within ten seconds (`PGSTAT_IDLE_INTERVAL` in
+/// pgstat.c): the warm-up must not be counted as idle.
+const STATISTICS_SETTLE: Duration = Duration::from_secs(11);
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,6 +286,7 @@ async fn idle(setting: &Setting) -> Result<Sample> {
     flow.publish(&stage).await?;
     stage.warm_up("flow", &flow.input, flow.steps).await?;
     let pid = stage.api.process.pid();
+    tokio::time::sleep(STATISTICS_SETTLE).await;
     let before = stage.begin().await?;
     let (clock, wakes) = (Instant::now(), machine::wake_ups(pid));
     tokio::time::sleep(IDLE).await;
