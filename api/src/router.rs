@@ -37,6 +37,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES));
     let starts = OpenApiRouter::new()
         .routes(routes!(executions::start::execute))
+        .routes(routes!(executions::fork::fork))
         .layer(DefaultBodyLimit::max(MAX_START_BYTES));
     let batches = OpenApiRouter::new()
         .routes(routes!(executions::start::execute_batch))
@@ -48,7 +49,10 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(executions::logs::logs))
         .routes(routes!(executions::why::why))
         .routes(routes!(executions::act::cancel))
+        .routes(routes!(executions::act::pause))
+        .routes(routes!(executions::act::resume))
         .routes(routes!(executions::act::retry))
+        .routes(routes!(executions::act::retry_step))
         .layer(DefaultBodyLimit::max(ENVELOPE_BYTES));
     let plugins = OpenApiRouter::new()
         .routes(routes!(plugins::list, plugins::upload))

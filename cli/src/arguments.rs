@@ -44,9 +44,17 @@ pub(crate) enum Command {
     /// Show an execution with its timeline.
     Status(StatusOptions),
     /// Cancel an execution.
-    Cancel(CancelOptions),
+    Cancel(ReasonOptions),
+    /// Let an execution rest; an attempt under way is left to end.
+    Pause(ReasonOptions),
+    /// Let a paused execution go on.
+    Resume(ExecutionOptions),
     /// Run a failed or cancelled execution again, from the start.
     Retry(ExecutionOptions),
+    /// Let a failed or cancelled execution go on at a step, with the outputs that it has.
+    RetryStep(RetryStepOptions),
+    /// Start a new execution in the middle, with the outputs that another had by then.
+    Fork(ForkOptions),
     /// Print an execution's log.
     Logs(LogsOptions),
     /// Say why an execution is not moving.
@@ -213,12 +221,37 @@ pub(crate) struct StatusOptions {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CancelOptions {
+pub(crate) struct ReasonOptions {
     /// The execution's id.
     pub(crate) id: String,
     /// Why.
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForkOptions {
+    /// The id of the execution to fork.
+    pub(crate) id: String,
+    /// The step that the new one begins with.
+    #[arg(long)]
+    pub(crate) from_step: String,
+    /// Another version of the workflow.
+    #[arg(long)]
+    pub(crate) workflow_version: Option<i32>,
+    /// Changes to the input as a JSON Merge Patch, such as '{"amount": 3, "coupon": null}': JSON, @FILE, or - for
+    /// standard input.
+    #[arg(long)]
+    pub(crate) input_patch: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryStepOptions {
+    /// The execution's id.
+    pub(crate) id: String,
+    /// The step to go on at [default: the one at which it stopped].
+    #[arg(long)]
+    pub(crate) step: Option<String>,
 }
 
 #[derive(Debug, Args)]

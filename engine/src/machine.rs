@@ -6,12 +6,15 @@
 mod command;
 mod control;
 mod event;
+mod recovery;
 mod state;
 mod turn;
 
 pub use command::{AttemptRecord, Command, RecordStatus, StartAttempt};
 pub use event::{Event, EventKind, Fact};
-pub use state::{Cursor, Execution, ExecutionStatus, State, StepState, StepStatus, Steps};
+pub use state::{
+    Cursor, Execution, ExecutionStatus, Fork, Kept, Pause, State, StepState, StepStatus, Steps,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -62,6 +65,15 @@ pub enum Rejection {
         /// The attempt under way.
         current: u32,
     },
+    /// It is to go on where it stopped, and it stopped at no step.
+    #[error("the execution did not stop at a step: name one to go on at")]
+    StoppedNowhere,
+    /// The fact is about a step that there is not.
+    #[error("there is no step `{step}` to go on at")]
+    NoSuchStep {
+        /// The step.
+        step: String,
+    },
 }
 
 /// The transition function: the next state and the commands, or why the fact does not apply.
@@ -90,11 +102,7 @@ pub fn on_claim(state: &State, lost: bool, now: DateTime<Utc>) -> Vec<Event> {
 fn found(state: &State, now: DateTime<Utc>) -> Option<Event> {
     let overdue = state.deadline_at.is_some_and(|deadline| deadline <= now);
     match state.status {
-        ExecutionStatus::Pending | ExecutionStatus::Running | ExecutionStatus::Waiting
-            if overdue =>
-        {
-            Some(Event::DeadlinePassed)
-        }
+        _ if overdue && !state.status.is_terminal() => Some(Event::DeadlinePassed),
         ExecutionStatus::Pending => Some(Event::Started),
         ExecutionStatus::Running => Some(Event::LeaseExpired),
         ExecutionStatus::Waiting => {

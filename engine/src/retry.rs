@@ -40,6 +40,27 @@ pub struct RetryPolicy {
     /// Retried only if this expression over `error` is true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// What happens when all attempts have failed and there is no `onError`.
+    #[serde(skip_serializing_if = "OnExhausted::is_default")]
+    pub on_exhausted: OnExhausted,
+}
+
+/// What happens when all attempts have failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnExhausted {
+    /// The execution fails.
+    #[default]
+    Fail,
+    /// The execution rests. Resuming it tries the step again, its attempts counted anew.
+    Pause,
+}
+
+impl OnExhausted {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde takes")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for RetryPolicy {
@@ -54,6 +75,7 @@ impl Default for RetryPolicy {
             retry_on: None,
             no_retry_on: Vec::new(),
             when: None,
+            on_exhausted: OnExhausted::default(),
         }
     }
 }

@@ -17,11 +17,19 @@ use crate::state::ApiState;
 /// The longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 2_000;
 
-/// Why it is cancelled.
+/// Why it is cancelled or paused.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct CancelRequest {
+pub(crate) struct ReasonRequest {
     reason: Option<String>,
+}
+
+/// Where to go on.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetryStepRequest {
+    /// A step's id; without it, the step at which the execution stopped.
+    step: Option<String>,
 }
 
 /// The execution as it was when the request was taken in.
@@ -33,7 +41,7 @@ pub(crate) struct Accepted {
 
 /// Cancels an execution. What it is doing stops; follow it to see it end.
 #[utoipa::path(post, path = "/api/executions/{id}/cancel", params(("id" = Uuid, Path)),
-    request_body = CancelRequest, responses(
+    request_body = ReasonRequest, responses(
         (status = 202, body = Accepted),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "it has already ended"),
@@ -41,17 +49,69 @@ pub(crate) struct Accepted {
 pub(crate) async fn cancel(
     State(state): Shared,
     Path(id): Path<String>,
-    JsonBody(request): JsonBody<CancelRequest>,
+    JsonBody(request): JsonBody<ReasonRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    let reason = checked_reason(request)?;
+    let execution = live(&state, &id).await?;
+    post(&state, execution, Fact::Cancel { reason }).await
+}
+
+/// Lets an execution rest: nothing new is begun, and an attempt under way is left to end.
+#[utoipa::path(post, path = "/api/executions/{id}/pause", params(("id" = Uuid, Path)),
+    request_body = ReasonRequest, responses(
+        (status = 202, body = Accepted),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "it has already ended, or rests"),
+))]
+pub(crate) async fn pause(
+    State(state): Shared,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<ReasonRequest>,
+) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    let reason = checked_reason(request)?;
+    let execution = live(&state, &id).await?;
+    if execution.state.pause.is_some() {
+        return Err(ApiError::conflict(
+            "EXECUTION_PAUSED",
+            format!("execution {id} is paused already"),
+        ));
+    }
+    post(&state, execution, Fact::Pause { reason }).await
+}
+
+/// Lets a paused execution go on.
+#[utoipa::path(post, path = "/api/executions/{id}/resume", params(("id" = Uuid, Path)), responses(
+    (status = 202, body = Accepted),
+    (status = 404, body = Problem),
+    (status = 409, body = Problem, description = "it has already ended, or is not paused"),
+))]
+pub(crate) async fn resume(
+    State(state): Shared,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    let execution = live(&state, &id).await?;
+    if execution.state.pause.is_none() {
+        let detail = format!("execution {id} is {}, not paused", execution.status);
+        return Err(ApiError::conflict("EXECUTION_NOT_PAUSED", detail));
+    }
+    post(&state, execution, Fact::Resume).await
+}
+
+fn checked_reason(request: ReasonRequest) -> Result<Option<String>, ApiError> {
     if request.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON_BYTES) {
         return Err(ApiError::bad_request(format!("a reason has up to {MAX_REASON_BYTES} bytes")));
     }
-    let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
+    Ok(request.reason)
+}
+
+/// An execution that has not ended.
+async fn live(state: &ApiState, id: &str) -> Result<Execution, ApiError> {
+    let execution = state.store.execution(state.namespace(), execution_id(id)?).await?;
     if execution.state.status.is_terminal() {
         let detail = format!("execution {id} has already {}", execution.status);
         return Err(ApiError::conflict("EXECUTION_ENDED", detail));
     }
-    post(&state, execution, Fact::Cancel { reason: request.reason }).await
+    Ok(execution)
 }
 
 /// Runs a failed or cancelled execution again, from the start, with the same input.
@@ -64,7 +124,38 @@ pub(crate) async fn retry(
     State(state): Shared,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
+    let execution = failed(&state, &id).await?;
+    post(&state, execution, Fact::Retry).await
+}
+
+/// Lets a failed or cancelled execution go on at a step, with the outputs that it has.
+#[utoipa::path(post, path = "/api/executions/{id}/retry-step", params(("id" = Uuid, Path)),
+    request_body = RetryStepRequest, responses(
+        (status = 202, body = Accepted),
+        (status = 404, body = Problem, description = "there is no such execution, or no such step"),
+        (status = 409, body = Problem, description = "it has not failed, or did not stop at a step"),
+))]
+pub(crate) async fn retry_step(
+    State(state): Shared,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<RetryStepRequest>,
+) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    let execution = failed(&state, &id).await?;
+    let Some(step) = request.step.as_ref().or(execution.state.stopped_at.as_ref()) else {
+        let detail = format!("execution {id} did not stop at a step: name one to go on at");
+        return Err(ApiError::conflict("EXECUTION_STOPPED_NOWHERE", detail));
+    };
+    let definition = state.definition(execution.workflow_id, execution.version).await?;
+    if !definition.steps.iter().any(|it| it.id == *step) {
+        let detail = format!("version {} has no step `{step}`", execution.version);
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail));
+    }
+    post(&state, execution, Fact::RetryStep { step: request.step }).await
+}
+
+/// An execution that has ended, and not well.
+async fn failed(state: &ApiState, id: &str) -> Result<Execution, ApiError> {
+    let execution = state.store.execution(state.namespace(), execution_id(id)?).await?;
     if !matches!(execution.status.as_str(), "failed" | "cancelled") {
         let detail = format!(
             "only a failed or cancelled execution can be retried; {id} is {}",
@@ -72,7 +163,7 @@ pub(crate) async fn retry(
         );
         return Err(ApiError::conflict("EXECUTION_NOT_FAILED", detail));
     }
-    post(&state, execution, Fact::Retry).await
+    Ok(execution)
 }
 
 async fn post(

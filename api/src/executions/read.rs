@@ -152,6 +152,9 @@ pub(crate) struct ExecutionView {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     deadline_at: Option<DateTime<Utc>>,
+    /// The execution that it is a fork of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forked_from: Option<Uuid>,
     steps: Vec<StepView>,
 }
 
@@ -203,6 +206,7 @@ pub(crate) async fn get(
         started_at: execution.started_at,
         finished_at: execution.finished_at,
         deadline_at: execution.state.deadline_at,
+        forked_from: execution.state.fork.map(|fork| fork.of),
         steps,
     }))
 }

@@ -242,7 +242,7 @@ async fn prepare(
     })
 }
 
-fn check_input(definition: &Definition, input: &str) -> Result<(), ApiError> {
+pub(super) fn check_input(definition: &Definition, input: &str) -> Result<(), ApiError> {
     if input.len() > MAX_PAYLOAD_BYTES {
         return Err(ApiError::too_large("an input", MAX_PAYLOAD_BYTES));
     }

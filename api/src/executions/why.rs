@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::Json;
 use chrono::{DateTime, Utc};
 use engine::control::ControlType;
+use engine::machine::ExecutionStatus;
 use serde::Serialize;
 use store::executions::{Execution, QueuePlace};
 use utoipa::ToSchema;
@@ -47,6 +48,13 @@ pub(crate) enum Reason {
         /// Until when.
         until: DateTime<Utc>,
     },
+    /// It rests until somebody resumes it.
+    Paused {
+        /// What was said, or what happened.
+        reason: Option<String>,
+        /// Since when.
+        since: DateTime<Utc>,
+    },
     /// A worker has it.
     Running {
         /// Who.
@@ -86,6 +94,10 @@ fn reason(execution: &Execution, place: &QueuePlace, at_wait: bool) -> Option<Re
     if execution.state.status.is_terminal() {
         return None;
     }
+    if let (ExecutionStatus::Paused, Some(pause)) = (execution.state.status, &execution.state.pause)
+    {
+        return Some(Reason::Paused { reason: pause.reason.clone(), since: pause.since });
+    }
     let cursor = execution.state.cursor.as_ref();
     let waits_until = cursor.and_then(|cursor| cursor.until);
     if let (true, Some(cursor), Some(until)) = (at_wait, cursor, waits_until)
@@ -113,6 +125,12 @@ fn sentence(reason: &Reason) -> String {
         }
         Reason::NoWorker { .. } => "no worker is alive: start `stateflow worker`".to_owned(),
         Reason::Backoff { until } => format!("it waits until {until}"),
+        Reason::Paused { reason: Some(reason), since } => {
+            format!("it is paused since {since}, because {reason}: resume it to go on")
+        }
+        Reason::Paused { reason: None, since } => {
+            format!("it is paused since {since}: resume it to go on")
+        }
         Reason::WaitTimer { step, until } => format!("step `{step}` waits until {until}"),
         Reason::Running { worker, step: Some(step), since } => {
             format!("worker {worker} runs step `{step}` since {since}")

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
 mod guests;
+mod guide;
 mod server;
 mod upstream;
 
@@ -22,6 +23,7 @@ mod manifests;
 mod outage;
 mod overload;
 mod protocol;
+mod recovery;
 mod requests;
 mod starts;
 mod uploads;

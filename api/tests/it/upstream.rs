@@ -1,4 +1,4 @@
-//! A service that steps call: out of order until it is mended.
+//! A service that steps call: out of order until it is mended, or slow until it is told to answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::any;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) struct Upstream {
@@ -16,16 +17,31 @@ pub(crate) struct Upstream {
     _serving: AbortOnDropHandle<()>,
 }
 
-#[derive(Default)]
 struct Seen {
     mended: AtomicBool,
     keys: Mutex<Vec<String>>,
+    calls: watch::Sender<usize>,
+    answers: watch::Sender<bool>,
 }
 
 impl Upstream {
     /// Answers 500 until it is mended.
     pub(crate) async fn broken() -> Self {
-        let seen = Arc::new(Seen::default());
+        Self::start(false, true).await
+    }
+
+    /// Answers 200, once it is told to answer.
+    pub(crate) async fn slow() -> Self {
+        Self::start(true, false).await
+    }
+
+    async fn start(mended: bool, answers: bool) -> Self {
+        let seen = Arc::new(Seen {
+            mended: AtomicBool::new(mended),
+            keys: Mutex::default(),
+            calls: watch::Sender::new(0),
+            answers: watch::Sender::new(answers),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let router = Router::new().route("/", any(answer)).with_state(Arc::clone(&seen));
@@ -38,6 +54,16 @@ impl Upstream {
         self.seen.mended.store(true, Ordering::SeqCst);
     }
 
+    /// Waits until it has been called.
+    pub(crate) async fn called(&self) {
+        self.seen.calls.subscribe().wait_for(|calls| *calls > 0).await.unwrap();
+    }
+
+    /// From now on it answers.
+    pub(crate) fn answer(&self) {
+        self.seen.answers.send_replace(true);
+    }
+
     /// The idempotency keys that it was called with, in order.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.seen.keys.lock().unwrap().clone()
@@ -47,6 +73,8 @@ impl Upstream {
 async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap) -> (StatusCode, &'static str) {
     let key = headers.get("idempotency-key").map_or("", |key| key.to_str().unwrap());
     seen.keys.lock().unwrap().push(key.to_owned());
+    seen.calls.send_modify(|calls| *calls += 1);
+    seen.answers.subscribe().wait_for(|answers| *answers).await.unwrap();
     if seen.mended.load(Ordering::SeqCst) {
         (StatusCode::OK, "done")
     } else {

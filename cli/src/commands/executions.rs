@@ -1,4 +1,5 @@
-//! Commands about executions: `run`, `list`, `status`, `cancel`, `retry`, `logs`, `why`.
+//! Commands about executions: `run`, `list`, `status`, `cancel`, `pause`, `resume`,
+//! `retry`, `retry-step`, `logs`, `why`.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -9,7 +10,8 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{
-    CancelOptions, ExecutionOptions, ListOptions, LogsOptions, RunOptions, StatusOptions,
+    ExecutionOptions, ForkOptions, ListOptions, LogsOptions, ReasonOptions, RetryStepOptions,
+    RunOptions, StatusOptions,
 };
 use crate::client::Client;
 use crate::output::{self, Usage};
@@ -193,13 +195,61 @@ fn text(value: &Value) -> String {
 
 /// Cancels an execution.
 pub(crate) async fn cancel(
-    options: CancelOptions,
+    options: ReasonOptions,
     client: &Client,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let body = json!({ "reason": options.reason });
     let answer = client.post(&format!("/api/executions/{}/cancel", options.id), &body).await?;
     acknowledge(&answer, "asked to cancel", as_json)
+}
+
+/// Lets an execution rest.
+pub(crate) async fn pause(
+    options: ReasonOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let body = json!({ "reason": options.reason });
+    let answer = client.post(&format!("/api/executions/{}/pause", options.id), &body).await?;
+    acknowledge(&answer, "asked to pause", as_json)
+}
+
+/// Lets a paused execution go on.
+pub(crate) async fn resume(
+    options: ExecutionOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let answer = client.post(&format!("/api/executions/{}/resume", options.id), &json!({})).await?;
+    acknowledge(&answer, "asked to go on", as_json)
+}
+
+/// Lets a failed execution go on at a step.
+pub(crate) async fn retry_step(
+    options: RetryStepOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let body = json!({ "step": options.step });
+    let answer = client.post(&format!("/api/executions/{}/retry-step", options.id), &body).await?;
+    acknowledge(&answer, "asked to go on", as_json)
+}
+
+/// Starts a fork.
+pub(crate) async fn fork(
+    options: ForkOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let patch = options.input_patch.as_deref();
+    let body = json!({
+        "fromStep": options.from_step,
+        "version": options.workflow_version,
+        "inputPatch": patch.map(|patch| read_input(Some(patch))).transpose()?,
+    });
+    let answer = client.post(&format!("/api/executions/{}/fork", options.id), &body).await?;
+    acknowledge(&answer, &format!("started, as a fork of {}", options.id), as_json)
 }
 
 /// Runs an execution again.

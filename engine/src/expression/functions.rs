@@ -21,7 +21,7 @@ const OURS: [&str; 9] =
     ["json", "parseJson", "base64", "base64Decode", "urlEncode", "sha256", "uuid", "now", "has"];
 
 /// CEL's functions that an expression may call by name. Operators (`_+_`, `_[_]`, …) are always known.
-const STANDARD: [&str; 53] = [
+pub(super) const STANDARD: [&str; 45] = [
     "size",
     "contains",
     "startsWith",
@@ -58,19 +58,11 @@ const STANDARD: [&str; 53] = [
     "split",
     "substring",
     "format",
-    "quote",
     "reverse",
-    "strings.quote",
     "hasValue",
     "value",
     "or",
     "orValue",
-    "of",
-    "ofNonZeroValue",
-    "none",
-    "optional",
-    "max",
-    "min",
     "map",
     "filter",
     "all",

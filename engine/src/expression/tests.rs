@@ -1,5 +1,7 @@
 //! Expressions from the author's side: what they give, and what they are refused.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -162,4 +164,65 @@ fn a_result_is_bounded() {
         }),
     );
     assert_eq!(growing, Err(ExpressionError::TooMuchWork));
+}
+
+/// A call of each of CEL's functions that publishing lets through.
+const CALLS: &[(&str, &str)] = &[
+    ("size", "size('ab') == 2"),
+    ("contains", "'abc'.contains('b')"),
+    ("startsWith", "'abc'.startsWith('a')"),
+    ("endsWith", "'abc'.endsWith('c')"),
+    ("matches", "'abc'.matches('^a')"),
+    ("string", "string(1) == '1'"),
+    ("int", "int('1') == 1"),
+    ("uint", "uint(1) == 1u"),
+    ("double", "double(1) == 1.0"),
+    ("bool", "bool('true')"),
+    ("bytes", "bytes('a') == b'a'"),
+    ("type", "type(1) == int"),
+    ("dyn", "dyn(1) == 1"),
+    ("duration", "duration('1s') == duration('1000ms')"),
+    ("timestamp", "timestamp('1960-01-02T03:04:05Z') < now()"),
+    ("getFullYear", "timestamp('2026-01-02T03:04:05Z').getFullYear() == 2026"),
+    ("getMonth", "timestamp('2026-01-02T03:04:05Z').getMonth() == 0"),
+    ("getDate", "timestamp('2026-01-02T03:04:05Z').getDate() == 2"),
+    ("getDayOfMonth", "timestamp('2026-01-02T03:04:05Z').getDayOfMonth() == 1"),
+    ("getDayOfWeek", "timestamp('2026-01-02T03:04:05Z').getDayOfWeek() == 5"),
+    ("getDayOfYear", "timestamp('2026-01-02T03:04:05Z').getDayOfYear() == 1"),
+    ("getHours", "timestamp('2026-01-02T03:04:05Z').getHours() == 3"),
+    ("getMinutes", "timestamp('2026-01-02T03:04:05Z').getMinutes() == 4"),
+    ("getSeconds", "timestamp('2026-01-02T03:04:05Z').getSeconds() == 5"),
+    ("getMilliseconds", "timestamp('2026-01-02T03:04:05.006Z').getMilliseconds() == 6"),
+    ("charAt", "'abc'.charAt(1) == 'b'"),
+    ("indexOf", "'abcb'.indexOf('b') == 1"),
+    ("lastIndexOf", "'abcb'.lastIndexOf('b') == 3"),
+    ("join", "['a', 'b'].join('-') == 'a-b'"),
+    ("lowerAscii", "'AB'.lowerAscii() == 'ab'"),
+    ("upperAscii", "'ab'.upperAscii() == 'AB'"),
+    ("trim", "' a '.trim() == 'a'"),
+    ("replace", "'aba'.replace('a', 'c') == 'cbc'"),
+    ("split", "'a,b'.split(',') == ['a', 'b']"),
+    ("substring", "'abc'.substring(1) == 'bc'"),
+    ("format", "'%s'.format(['a']) == 'a'"),
+    ("reverse", "'ab'.reverse() == 'ba'"),
+    ("map", "[1].map(x, x + 1) == [2]"),
+    ("filter", "[1, 2].filter(x, x > 1) == [2]"),
+    ("all", "[1].all(x, x == 1)"),
+    ("exists", "[1].exists(x, x == 1)"),
+    ("hasValue", "{'a': 1}.?a.hasValue()"),
+    ("value", "{'a': 1}.?a.value() == 1"),
+    ("or", "{'a': 1}.?b.or({'a': 1}.?a).value() == 1"),
+    ("orValue", "{'a': 1}.?b.orValue(2) == 2"),
+];
+
+#[test]
+fn every_function_that_publishing_knows_can_be_called() {
+    let failing: Vec<_> = CALLS
+        .iter()
+        .filter(|(_, call)| evaluate(call, &Value::Null) != Ok(Value::Bool(true)))
+        .map(|(_, call)| format!("{call}: {:?}", evaluate(call, &Value::Null)))
+        .collect();
+    assert!(failing.is_empty(), "{failing:#?}");
+    let called: BTreeSet<_> = CALLS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(called, BTreeSet::from(functions::STANDARD));
 }

@@ -43,6 +43,18 @@ pub enum Event {
     },
     /// Somebody wants an ended execution to run again, from its start, with the same input.
     RetryRequested,
+    /// Somebody wants an ended execution to go on at a step, with the outputs that it has.
+    RetryStepRequested {
+        /// The step; without one, the step at which it stopped.
+        step: Option<String>,
+    },
+    /// Somebody wants the execution to rest. An attempt under way is left to end.
+    PauseRequested {
+        /// What they said.
+        reason: Option<String>,
+    },
+    /// Somebody wants a resting execution to go on.
+    ResumeRequested,
 }
 
 /// The name of an event, without its data.
@@ -66,11 +78,17 @@ pub enum EventKind {
     CancelRequested,
     /// [`Event::RetryRequested`]
     RetryRequested,
+    /// [`Event::RetryStepRequested`]
+    RetryStepRequested,
+    /// [`Event::PauseRequested`]
+    PauseRequested,
+    /// [`Event::ResumeRequested`]
+    ResumeRequested,
 }
 
 impl EventKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Started,
         Self::AttemptSucceeded,
         Self::AttemptFailed,
@@ -80,6 +98,9 @@ impl EventKind {
         Self::DeadlinePassed,
         Self::CancelRequested,
         Self::RetryRequested,
+        Self::RetryStepRequested,
+        Self::PauseRequested,
+        Self::ResumeRequested,
     ];
 }
 
@@ -90,6 +111,11 @@ impl fmt::Display for EventKind {
 }
 
 impl Event {
+    /// Whether an attempt under way is left to end all the same.
+    pub fn spares_the_attempt(&self) -> bool {
+        matches!(self, Self::PauseRequested { .. } | Self::ResumeRequested)
+    }
+
     /// The event's name.
     pub fn kind(&self) -> EventKind {
         match self {
@@ -102,6 +128,9 @@ impl Event {
             Self::DeadlinePassed => EventKind::DeadlinePassed,
             Self::CancelRequested { .. } => EventKind::CancelRequested,
             Self::RetryRequested => EventKind::RetryRequested,
+            Self::RetryStepRequested { .. } => EventKind::RetryStepRequested,
+            Self::PauseRequested { .. } => EventKind::PauseRequested,
+            Self::ResumeRequested => EventKind::ResumeRequested,
         }
     }
 }
@@ -118,6 +147,20 @@ pub enum Fact {
     },
     /// Somebody wants the ended execution to run again.
     Retry,
+    /// Somebody wants the ended execution to go on at a step.
+    RetryStep {
+        /// Which; without one, where it stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<String>,
+    },
+    /// Somebody wants the execution to rest.
+    Pause {
+        /// What they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody wants the execution to go on.
+    Resume,
 }
 
 impl From<Fact> for Event {
@@ -125,6 +168,9 @@ impl From<Fact> for Event {
         match fact {
             Fact::Cancel { reason } => Self::CancelRequested { reason },
             Fact::Retry => Self::RetryRequested,
+            Fact::RetryStep { step } => Self::RetryStepRequested { step },
+            Fact::Pause { reason } => Self::PauseRequested { reason },
+            Fact::Resume => Self::ResumeRequested,
         }
     }
 }

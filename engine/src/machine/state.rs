@@ -46,6 +46,49 @@ pub struct State {
     /// When it must be over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<DateTime<Utc>>,
+    /// It is to rest, or does: nothing is begun while this is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// The step at which it failed or was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<String>,
+    /// Where it came from, if it does not begin at its definition's first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<Fork>,
+}
+
+/// An execution that begins in the middle, with what another had found out by then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fork {
+    /// The other execution.
+    pub of: Uuid,
+    /// The step that it begins with.
+    pub from_step: String,
+}
+
+/// What a fork takes over of a step: the last line of the step's history.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The step's id.
+    pub step: String,
+    /// How its last attempt ended.
+    pub status: StepStatus,
+    /// That attempt's number.
+    pub attempt: u32,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// Why an execution rests, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// What was said, or what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was asked for.
+    pub since: DateTime<Utc>,
 }
 
 /// The steps' states by id.
@@ -61,7 +104,36 @@ impl State {
             error: None,
             records: 0,
             deadline_at: deadline_ms.map(|ms| after(created_at, ms)),
+            pause: None,
+            stopped_at: None,
+            fork: None,
         }
+    }
+
+    /// The state of an execution that begins with a step of a fork, after so many lines of history. What is kept is in the
+    /// order of the history: the last step that failed, and was not stopped by it, is the `error` in scope.
+    pub fn forked(self, fork: Fork, records: u32, kept: Vec<Kept>) -> Self {
+        let mut state = Self { fork: Some(fork), records, ..self };
+        for it in kept {
+            let error =
+                it.failure.as_ref().map(|failure| error_value(failure, &it.step, it.attempt));
+            if it.status == StepStatus::Failed {
+                state.error.clone_from(&error);
+            }
+            let step = StepState { status: it.status, attempts: it.attempt, error, output: None };
+            state.steps.insert(it.step, step);
+        }
+        state
+    }
+
+    /// When there is something to do without anybody asking for it; `None` if that is now.
+    pub fn due_at(&self) -> Option<DateTime<Utc>> {
+        let until = match self.status {
+            ExecutionStatus::Waiting => self.cursor.as_ref()?.until?,
+            ExecutionStatus::Paused => DateTime::<Utc>::MAX_UTC,
+            _ => return None,
+        };
+        Some(self.deadline_at.map_or(until, |deadline| deadline.min(until)))
     }
 
     /// Puts the outputs back that the stored form leaves out.
@@ -139,8 +211,10 @@ pub enum ExecutionStatus {
     Pending,
     /// An attempt is under way.
     Running,
-    /// Between two attempts.
+    /// Between two attempts, or at a wait.
     Waiting,
+    /// It rests until somebody wants it to go on.
+    Paused,
     /// Ended well.
     Succeeded,
     /// Ended with a failure.
@@ -151,10 +225,11 @@ pub enum ExecutionStatus {
 
 impl ExecutionStatus {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Running,
         Self::Waiting,
+        Self::Paused,
         Self::Succeeded,
         Self::Failed,
         Self::Cancelled,
@@ -171,6 +246,7 @@ impl ExecutionStatus {
             Self::Pending => "pending",
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Paused => "paused",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",

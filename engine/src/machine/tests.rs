@@ -1,6 +1,7 @@
 //! Ways through the machine that people rely on. Every pair of status and event is visited in `tests/it`.
 
 mod control;
+mod recovery;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use crate::definition::MAX_PAYLOAD_BYTES;
 use crate::expression::{Expression, ExpressionError, Scope, Template, json_size};
 use crate::failure::{ErrorCode, Failure};
 use crate::plan::{PlannedStep, Work};
-use crate::retry::Tries;
+use crate::retry::{OnExhausted, Tries};
 
 /// Where the execution goes from a cell of the table.
 pub(super) enum Flow {
@@ -33,10 +33,10 @@ pub(super) enum Flow {
 
 /// The state under change.
 pub(super) struct Turn<'a> {
-    execution: &'a Execution,
+    pub(super) execution: &'a Execution,
     pub(super) now: DateTime<Utc>,
-    state: State,
-    commands: Vec<Command>,
+    pub(super) state: State,
+    pub(super) commands: Vec<Command>,
 }
 
 impl<'a> Turn<'a> {
@@ -56,26 +56,23 @@ impl<'a> Turn<'a> {
             (S::Running,              E::AttemptYielded)                => self.yield_attempt(),
             (S::Running,              E::LeaseExpired)                  => self.lose_worker(),
             (S::Waiting,              E::TimerDue)                      => self.resume_attempt(),
-            (S::Pending | S::Running | S::Waiting, E::DeadlinePassed)   => self.pass_deadline(),
-            (S::Pending | S::Running | S::Waiting, E::CancelRequested { reason }) => self.cancel(reason),
+            (S::Pending | S::Running | S::Waiting | S::Paused, E::DeadlinePassed) => self.pass_deadline(),
+            (S::Pending | S::Running | S::Waiting | S::Paused, E::CancelRequested { reason }) => self.cancel(reason),
+            (S::Pending | S::Running | S::Waiting, E::PauseRequested { reason }) => self.pause(reason),
+            (S::Paused,               E::ResumeRequested)               => self.resume(),
+            (S::Running, E::ResumeRequested) if self.state.pause.is_some() => self.stay_awake(),
             (S::Failed | S::Cancelled, E::RetryRequested)               => self.begin_again(),
+            (S::Failed | S::Cancelled, E::RetryStepRequested { step })  => self.go_on_at(step)?,
             (status, event) => return Err(reject(status, &event)),
         };
         self.follow(flow);
+        self.rest();
         Ok(Transition { state: self.state, commands: self.commands })
     }
 
-    fn begin(&mut self) -> Flow {
-        Flow::Enter(self.execution.plan.first.clone())
-    }
-
-    fn begin_again(&mut self) -> Flow {
-        for step in self.state.steps.values_mut() {
-            *step = StepState { attempts: step.attempts, ..StepState::new() };
-        }
-        self.state.error = None;
-        self.state.deadline_at = self.execution.plan.deadline_ms.map(|ms| after(self.now, ms));
-        self.begin()
+    pub(super) fn begin(&mut self) -> Flow {
+        let fork = self.state.fork.as_ref().map(|fork| fork.from_step.clone());
+        Flow::Enter(fork.unwrap_or_else(|| self.execution.plan.first.clone()))
     }
 
     fn succeed(&mut self, attempt: u32, output: Value) -> Result<Flow, Rejection> {
@@ -153,13 +150,11 @@ impl<'a> Turn<'a> {
 
     fn yield_attempt(&mut self) -> Flow {
         let Some(cursor) = self.state.cursor.take() else { return self.begin() };
-        let step = self.state.steps.entry(cursor.step.clone()).or_insert_with(StepState::new);
-        step.attempts = step.attempts.saturating_sub(1);
-        step.status = StepStatus::Waiting;
+        let cursor = self.unbegin(cursor);
         self.wait_until(cursor, self.now)
     }
 
-    fn resume_attempt(&mut self) -> Flow {
+    pub(super) fn resume_attempt(&mut self) -> Flow {
         match self.state.cursor.take() {
             Some(cursor) => match self.planned(&cursor.step).work {
                 Work::WaitFor(_) | Work::WaitUntil(_) => self.end_wait(&cursor),
@@ -187,7 +182,9 @@ impl<'a> Turn<'a> {
     /// Ends whatever the cursor is at. Only an attempt under way leaves a line in the history.
     fn stop(&mut self, step: StepStatus, record: RecordStatus, failure: &Failure) {
         let under_way = self.state.status == ExecutionStatus::Running;
+        self.state.pause = None;
         let Some(cursor) = self.state.cursor.take() else { return };
+        self.state.stopped_at = Some(cursor.step.clone());
         if under_way {
             self.record(&cursor, record, None, Some(failure.clone()));
         }
@@ -204,7 +201,13 @@ impl<'a> Turn<'a> {
                 self.state.error = Some(error);
                 Flow::Enter(next.clone())
             }
-            None => Flow::Fail(failure.clone()),
+            None if step.retry.on_exhausted == OnExhausted::Pause => {
+                self.rest_at(step, &format!("step `{}` failed: {}", step.step.id, failure.message))
+            }
+            None => {
+                self.state.stopped_at = Some(step.step.id.clone());
+                Flow::Fail(failure.clone())
+            }
         }
     }
 
@@ -318,9 +321,8 @@ impl<'a> Turn<'a> {
     ) -> Flow {
         let cursor = Cursor { started_at: self.now, ..cursor.clone() };
         self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
-        let flow = self.exhaust(step, failure, cursor.attempt);
         self.set_attempts(&cursor);
-        flow
+        self.exhaust(step, failure, cursor.attempt)
     }
 
     /// A part of a step's config, evaluated.
@@ -409,9 +411,8 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn set_attempts(&mut self, cursor: &Cursor) {
-        if let Some(step) = self.state.steps.get_mut(&cursor.step) {
-            step.attempts = cursor.attempt;
-        }
+        let step = self.state.steps.entry(cursor.step.clone()).or_insert_with(StepState::new);
+        step.attempts = cursor.attempt;
     }
 
     pub(super) fn planned(&self, id: &str) -> Arc<PlannedStep> {
@@ -435,7 +436,8 @@ impl<'a> Turn<'a> {
 }
 
 fn reject(status: ExecutionStatus, event: &Event) -> Rejection {
-    if status.is_terminal() && !matches!(event, Event::RetryRequested) {
+    let again = matches!(event, Event::RetryRequested | Event::RetryStepRequested { .. });
+    if status.is_terminal() && !again {
         return Rejection::Ended { status };
     }
     Rejection::NotApplicable { status, event: event.kind() }

@@ -9,8 +9,8 @@ use serde_json::json;
 use stateflow_engine::definition::Definition;
 use stateflow_engine::failure::{ErrorCode, Failure};
 use stateflow_engine::machine::{
-    Command, Cursor, Event, EventKind, Execution, ExecutionStatus, Rejection, State, StepState,
-    StepStatus, Steps, transition,
+    Command, Cursor, Event, EventKind, Execution, ExecutionStatus, Pause, Rejection, State,
+    StepState, StepStatus, Steps, transition,
 };
 use stateflow_engine::plan::{Plan, PluginLock};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ fn execution(status: ExecutionStatus) -> Execution {
     .unwrap();
     let plan = Plan::compile(&definition, 1, &PluginLock::new()).unwrap();
     let now = DateTime::<Utc>::UNIX_EPOCH;
-    let at_the_step = matches!(status, ExecutionStatus::Running | ExecutionStatus::Waiting);
+    let at_the_step = !status.is_terminal() && status != ExecutionStatus::Pending;
     let cursor = at_the_step.then(|| Cursor {
         step: "s".to_owned(),
         attempt: 1,
@@ -33,11 +33,13 @@ fn execution(status: ExecutionStatus) -> Execution {
         visited_at: now,
         failed: 0,
         lost: 0,
-        until: (status == ExecutionStatus::Waiting).then_some(now + TimeDelta::seconds(1)),
+        until: (status != ExecutionStatus::Running).then_some(now + TimeDelta::seconds(1)),
     });
     let step = StepState { status: StepStatus::Running, attempts: 1, error: None, output: None };
     let steps = if cursor.is_some() { Steps::from([("s".to_owned(), step)]) } else { Steps::new() };
-    let state = State { status, cursor, steps, ..State::new(now, None) };
+    let pause = (status == ExecutionStatus::Paused).then_some(Pause { reason: None, since: now });
+    let stopped_at = status.is_terminal().then(|| "s".to_owned());
+    let state = State { status, cursor, steps, pause, stopped_at, ..State::new(now, None) };
     Execution { id: Uuid::nil(), plan: Arc::new(plan), input: Arc::new(json!({})), state }
 }
 
@@ -56,6 +58,9 @@ fn event(kind: EventKind) -> Event {
         EventKind::DeadlinePassed => Event::DeadlinePassed,
         EventKind::CancelRequested => Event::CancelRequested { reason: None },
         EventKind::RetryRequested => Event::RetryRequested,
+        EventKind::RetryStepRequested => Event::RetryStepRequested { step: None },
+        EventKind::PauseRequested => Event::PauseRequested { reason: None },
+        EventKind::ResumeRequested => Event::ResumeRequested,
     }
 }
 
@@ -65,7 +70,12 @@ fn cell(status: ExecutionStatus, kind: EventKind) -> String {
     match outcome {
         Ok(transition) => {
             let commands: Vec<_> = transition.commands.iter().map(name).collect();
-            format!("**{}**: {}", transition.state.status, commands.join(", "))
+            let to = transition.state.status;
+            if commands.is_empty() {
+                format!("**{to}**")
+            } else {
+                format!("**{to}**: {}", commands.join(", "))
+            }
         }
         Err(Rejection::Ended { .. }) => "ended".to_owned(),
         Err(_) => "–".to_owned(),
@@ -118,7 +128,8 @@ fn terminal_statuses_absorb_everything_but_a_retry() {
     for status in ExecutionStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
         for kind in EventKind::ALL {
             let outcome = transition(&execution(status), event(kind), DateTime::<Utc>::UNIX_EPOCH);
-            let retried = kind == EventKind::RetryRequested && status != ExecutionStatus::Succeeded;
+            let again = matches!(kind, EventKind::RetryRequested | EventKind::RetryStepRequested);
+            let retried = again && status != ExecutionStatus::Succeeded;
             assert_eq!(outcome.is_ok(), retried, "{status} {kind}");
         }
     }
@@ -131,7 +142,8 @@ fn a_finished_execution_has_no_cursor_and_a_live_one_that_began_has() {
             let outcome = transition(&execution(status), event(kind), DateTime::<Utc>::UNIX_EPOCH);
             let Ok(transition) = outcome else { continue };
             let ended = transition.state.status.is_terminal();
-            assert_eq!(transition.state.cursor.is_none(), ended, "{status} {kind}");
+            let unbegun = status == ExecutionStatus::Pending && kind == EventKind::PauseRequested;
+            assert_eq!(transition.state.cursor.is_none(), ended || unbegun, "{status} {kind}");
             let finishes =
                 transition.commands.iter().any(|it| matches!(it, Command::FinishExecution { .. }));
             assert_eq!(finishes, ended, "{status} {kind}");

@@ -183,8 +183,7 @@ impl Drive {
         let disposition = if state.status.is_terminal() {
             Disposition::Drop
         } else {
-            let until = state.cursor.as_ref().and_then(|cursor| cursor.until);
-            Disposition::Release(until.unwrap_or_else(|| self.shared.clock.now()))
+            Disposition::Release(state.due_at().unwrap_or_else(|| self.shared.clock.now()))
         };
         let write = self.write_of(disposition, state);
         self.tenure.journal.write(write).await?;
@@ -277,7 +276,12 @@ impl Drive {
 
     async fn carry_out(&mut self, wish: Command) -> anyhow::Result<Next> {
         if let Some(event) = self.read_inbox().await? {
-            return Ok(Next::Event(event, Vec::new()));
+            if !(event.spares_the_attempt() && matches!(wish, Command::StartAttempt(_))) {
+                return Ok(Next::Event(event, Vec::new()));
+            }
+            // It has not begun, so it need not.
+            self.take_in(event).await?;
+            return Ok(Next::Event(Event::AttemptYielded, Vec::new()));
         }
         match wish {
             Command::StartAttempt(start) => match self.slot().await {
@@ -352,12 +356,23 @@ impl Drive {
                 () = self.shared.abort.cancelled() => return Ok(Next::Event(Event::LeaseExpired, Vec::new())),
                 () = news.notified() => {
                     self.posted = self.posted.max(self.seen + 1);
-                    if let Some(event) = self.read_inbox().await.context("the inbox could not be read")? {
-                        return Ok(Next::Event(event, Vec::new()));
+                    match self.read_inbox().await.context("the inbox could not be read")? {
+                        Some(event) if event.spares_the_attempt() => self.take_in(event).await?,
+                        Some(event) => return Ok(Next::Event(event, Vec::new())),
+                        None => {}
                     }
                 }
             }
         }
+    }
+
+    /// Takes a fact in beside an attempt. If the lease is gone, the attempt's result will be refused as well.
+    async fn take_in(&mut self, event: Event) -> anyhow::Result<()> {
+        let now = self.shared.clock.now();
+        if let Ok(transition) = machine::transition(&self.execution, event, now) {
+            self.commit(transition, Vec::new()).await?;
+        }
+        Ok(())
     }
 
     /// Makes the state durable that an attempt was begun from. If the lease is gone, the attempt's result will be
