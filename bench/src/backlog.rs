@@ -80,10 +80,8 @@ async fn time_claims(stage: &Stage<'_>) -> Result<[f64; 3]> {
         "insert into stateflow.workers (id, host, pid, build, concurrency, lease_until)
          values ('{CLAIMER}', 'bench', 0, 'bench', 1, now() + interval '1 hour')"
     );
-    let claim = CLAIM
-        .replace("$1", &format!("'{CLAIMER}'::uuid"))
-        .replace("$2", &CLAIMED.to_string())
-        .replace("$3", "null");
+    let claim =
+        CLAIM.replace("$1", &format!("'{CLAIMER}'::uuid")).replace("$2", &CLAIMED.to_string());
     let claim = format!("begin; set local search_path to stateflow; {claim}; rollback");
     stage.database.execute(&register).await?;
     let mut times = Vec::new();

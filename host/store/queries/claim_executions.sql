@@ -2,14 +2,10 @@
 -- `for update skip locked` keeps claimers out of each other's way; a worker whose own lease is gone gets none.
 -- The rows are updated by primary key, as an array: the planner cannot know how many there are, and must not think of
 -- reading the whole queue.
---
--- $3 is where to begin looking. What was claimed a moment ago has left its entries at the front of the index until a vacuum
--- removes them, and whoever begins at the front reads all of them, each time.
 with due as (
     select execution_id
     from queue
     where worker_id is null
-      and due_at >= coalesce($3::timestamptz, '-infinity')
       and due_at <= now()
       and exists (select from workers where id = $1 and lease_until > now())
     order by due_at
@@ -19,14 +15,13 @@ with due as (
     update queue
     set worker_id = $1, lease_epoch = nextval('lease_epochs')
     where execution_id = any (array(select execution_id from due))
-    returning execution_id, lease_epoch, signals, lost, due_at
+    returning execution_id, lease_epoch, signals, lost
 )
 select
     c.execution_id as "execution_id!",
     c.lease_epoch as "lease_epoch!",
     c.signals as "signals!",
     c.lost as "lost!",
-    c.due_at as "due_at!",
     e.namespace_id as "namespace_id!",
     e.workflow_id as "workflow_id!",
     e.version as "version!",

@@ -19,8 +19,6 @@ pub struct Claimed {
     pub lease_epoch: i64,
     /// Whether the lease before this one was lost: an attempt may have been under way that nothing tells of.
     pub lost: bool,
-    /// Since when it was due.
-    pub due_at: DateTime<Utc>,
     /// Facts posted to its inbox so far.
     pub signals: i32,
     /// Who owns it.
@@ -36,15 +34,9 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Takes leases on up to `limit` due executions for a worker whose own lease is alive; with `from`, only on those
-    /// that are due since that instant or a later one.
-    pub async fn claim(
-        &self,
-        worker_id: Uuid,
-        limit: i64,
-        from: Option<DateTime<Utc>>,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        let rows = sqlx::query_file!("queries/claim_executions.sql", worker_id, limit, from)
+    /// Takes leases on up to `limit` due executions for a worker whose own lease is alive.
+    pub async fn claim(&self, worker_id: Uuid, limit: i64) -> Result<Vec<Claimed>, StoreError> {
+        let rows = sqlx::query_file!("queries/claim_executions.sql", worker_id, limit)
             .fetch_all(&self.pool)
             .await?;
         let mut claimed = Vec::with_capacity(rows.len());
@@ -61,7 +53,6 @@ impl Store {
                 execution_id: row.execution_id,
                 lease_epoch: row.lease_epoch,
                 lost: row.lost,
-                due_at: row.due_at,
                 signals: row.signals,
                 namespace_id: row.namespace_id,
                 workflow_id: row.workflow_id,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use store::Store;
 use store::leases::Claimed;
 use store::wakeups::Wakeups;
@@ -17,8 +16,6 @@ use crate::tenure::Tenure;
 const SOONEST: Duration = Duration::from_millis(5);
 /// How long to wait for news before the database is asked when the next execution falls due.
 const QUIET: Duration = Duration::from_millis(20);
-/// How often to look from the front of the queue, while full claims let the others begin where the last one ended.
-const FROM_THE_FRONT: Duration = Duration::from_millis(500);
 /// The wait after a claim that failed.
 const CLAIM_AGAIN: Duration = Duration::from_millis(250);
 
@@ -39,7 +36,6 @@ impl Claimer {
         let mut meter = Meter::new(Arc::clone(&self.shared.intake));
         // Only what was claimed since the last look, or held then, can have strayed.
         let (mut reconciled, mut may_stray) = (Instant::now(), false);
-        let mut front = Front::default();
         loop {
             let wanted = meter.wanted().await;
             // Listen before looking: what arrives in between is not missed.
@@ -53,15 +49,11 @@ impl Claimer {
                 reconciled = Instant::now();
             }
             let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
-            match self.store.claim(self.tenure.worker_id, limit, front.begin()).await {
+            match self.store.claim(self.tenure.worker_id, limit).await {
                 Ok(claimed) => {
                     let full = claimed.len() == wanted;
                     may_stray |= !claimed.is_empty();
-                    let all_seen = front.end(full, claimed.iter().map(|it| it.due_at).max());
                     self.start_drivers(claimed);
-                    if !all_seen {
-                        continue;
-                    }
                     if full {
                         self.wakeups.more_work(wanted);
                     } else {
@@ -120,59 +112,5 @@ impl Claimer {
                 return;
             }
         }
-    }
-}
-
-/// Where in the queue to begin looking. Others may have left something behind what was claimed last: what is locked is
-/// passed over, and a claim may be rolled back. So the front is looked at again and again, and before any wait.
-#[derive(Default)]
-struct Front {
-    from: Option<DateTime<Utc>>,
-    looked: Option<Instant>,
-}
-
-impl Front {
-    /// Where to begin; `None` is the front.
-    fn begin(&mut self) -> Option<DateTime<Utc>> {
-        if self.looked.is_none_or(|looked| looked.elapsed() >= FROM_THE_FRONT) {
-            self.from = None;
-        }
-        if self.from.is_none() {
-            self.looked = Some(Instant::now());
-        }
-        self.from
-    }
-
-    /// Notes how a claim ended. False if there may be more that it did not look at.
-    fn end(&mut self, full: bool, last: Option<DateTime<Utc>>) -> bool {
-        let began_at_the_front = self.from.is_none();
-        self.from = last.filter(|_| full);
-        full || began_at_the_front
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_claims_begin_where_the_last_one_ended_and_others_look_at_all() {
-        let (mut front, at) = (Front::default(), DateTime::<Utc>::UNIX_EPOCH);
-        assert_eq!(front.begin(), None);
-        assert!(front.end(true, Some(at)));
-        assert_eq!(front.begin(), Some(at));
-        assert!(!front.end(false, Some(at)), "what came before may be due");
-        assert_eq!(front.begin(), None);
-        assert!(front.end(false, None));
-        assert_eq!(front.begin(), None);
-    }
-
-    #[test]
-    fn the_front_is_looked_at_again_and_again() {
-        let mut front = Front { from: Some(DateTime::UNIX_EPOCH), looked: None };
-        assert_eq!(front.begin(), None);
-        let long_ago = Instant::now().checked_sub(FROM_THE_FRONT);
-        let mut front = Front { from: Some(DateTime::UNIX_EPOCH), looked: long_ago };
-        assert_eq!(front.begin(), None);
     }
 }

@@ -16,7 +16,7 @@ async fn a_write_under_a_lease_is_durable_whole() {
     let fixture = Fixture::new().await;
     let id = fixture.start(1).await[0];
     let worker = fixture.lasting_worker().await;
-    let claimed = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let claimed = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     let journal = fixture.journal(worker);
     let written = journal.write(write(&claimed, finish())).await.unwrap();
     assert_eq!(written, Written::Durable { signals: 0 });
@@ -33,10 +33,10 @@ async fn a_write_without_the_lease_changes_nothing_and_is_kept_as_late() {
     let fixture = Fixture::new().await;
     let id = fixture.start(1).await[0];
     let worker = fixture.lasting_worker().await;
-    let stale = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let stale = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     fixture.store.give_back_strays(worker, &[]).await.unwrap();
     // The same worker, under a later lease: the number alone tells them apart.
-    fixture.store.claim(worker, 1, None).await.unwrap();
+    fixture.store.claim(worker, 1).await.unwrap();
     let before = fixture.store.execution(DEFAULT_NAMESPACE, id).await.unwrap();
 
     let written = fixture.journal(worker).write(write(&stale, finish())).await.unwrap();
@@ -53,12 +53,12 @@ async fn a_released_execution_is_due_when_it_was_told_to_be() {
     let fixture = Fixture::new().await;
     let id = fixture.start(1).await[0];
     let worker = fixture.lasting_worker().await;
-    let claimed = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let claimed = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     let due = Utc::now() + TimeDelta::hours(1);
     fixture.journal(worker).write(write(&claimed, Disposition::Release(due))).await.unwrap();
     let place = fixture.store.queue_place(id).await.unwrap().unwrap();
     assert_eq!((place.worker_id, place.due_at.timestamp_micros()), (None, due.timestamp_micros()));
-    assert!(fixture.store.claim(worker, 1, None).await.unwrap().is_empty());
+    assert!(fixture.store.claim(worker, 1).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_fact_that_the_writer_has_not_seen_is_never_slept_on() {
     let journal = fixture.journal(worker);
     let far = || Disposition::Release(Utc::now() + TimeDelta::hours(1));
 
-    let claimed = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let claimed = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     let fact = Fact::Cancel { reason: None };
     let holder = fixture.store.post_fact(DEFAULT_NAMESPACE, id, &fact).await.unwrap();
     assert_eq!(holder, Some(worker));
@@ -77,7 +77,7 @@ async fn a_fact_that_the_writer_has_not_seen_is_never_slept_on() {
     let written = journal.write(write(&claimed, far())).await.unwrap();
     assert_eq!(written, Written::Durable { signals: 1 });
 
-    let again = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let again = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     assert_eq!(again.signals, 1, "it was due at once");
     let (posted, signals) = fixture.store.read_inbox(id).await.unwrap();
     assert_eq!((posted[0].fact.clone(), signals), (fact, 1));
@@ -87,7 +87,7 @@ async fn a_fact_that_the_writer_has_not_seen_is_never_slept_on() {
     let mut ending = write(&again, finish());
     ending.consumed = vec![posted[0].id];
     journal.write(ending).await.unwrap();
-    let last = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let last = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     let (posted, signals) = fixture.store.read_inbox(last.execution_id).await.unwrap();
     assert_eq!((posted.len(), posted[0].fact.clone(), signals), (1, Fact::Retry, 2));
 }
@@ -97,11 +97,11 @@ async fn outputs_come_back_with_the_next_claim() {
     let fixture = Fixture::new().await;
     fixture.start(1).await;
     let worker = fixture.lasting_worker().await;
-    let claimed = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let claimed = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     let mut released = write(&claimed, Disposition::Release(Utc::now()));
     let step = serde_json::json!({ "status": "succeeded", "attempts": 1 });
     released.state.steps.insert("s".to_owned(), serde_json::from_value(step).unwrap());
     fixture.journal(worker).write(released).await.unwrap();
-    let again = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let again = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     assert_eq!(again.state.steps["s"].output.as_deref(), Some(&serde_json::json!({ "n": 1 })));
 }

@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use stateflow_store::journal::Disposition;
-use stateflow_store::starts::NewExecution;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, write};
@@ -16,7 +15,7 @@ async fn claimers_never_get_the_same_execution() {
     let fixture = Fixture::new().await;
     let started: HashSet<_> = fixture.start(200).await.into_iter().collect();
     let worker = fixture.lasting_worker().await;
-    let claims = (0..40).map(|_| fixture.store.claim(worker, 7, None));
+    let claims = (0..40).map(|_| fixture.store.claim(worker, 7));
     let claimed: Vec<_> = join_all(claims).await.into_iter().flat_map(Result::unwrap).collect();
     let distinct: HashSet<_> = claimed.iter().map(|it| it.execution_id).collect();
     assert_eq!(distinct.len(), claimed.len());
@@ -29,11 +28,11 @@ async fn claimers_never_get_the_same_execution() {
 async fn only_a_worker_whose_lease_is_alive_gets_anything() {
     let fixture = Fixture::new().await;
     fixture.start(1).await;
-    assert!(fixture.store.claim(Uuid::now_v7(), 1, None).await.unwrap().is_empty());
+    assert!(fixture.store.claim(Uuid::now_v7(), 1).await.unwrap().is_empty());
     let lapsed = fixture.worker(Duration::ZERO).await;
-    assert!(fixture.store.claim(lapsed, 1, None).await.unwrap().is_empty());
+    assert!(fixture.store.claim(lapsed, 1).await.unwrap().is_empty());
     let alive = fixture.lasting_worker().await;
-    assert_eq!(fixture.store.claim(alive, 1, None).await.unwrap().len(), 1);
+    assert_eq!(fixture.store.claim(alive, 1).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -41,7 +40,7 @@ async fn a_lost_workers_leases_come_free_and_it_leaves_the_list() {
     let fixture = Fixture::new().await;
     fixture.start(3).await;
     let doomed = fixture.lasting_worker().await;
-    let first = fixture.store.claim(doomed, 3, None).await.unwrap();
+    let first = fixture.store.claim(doomed, 3).await.unwrap();
     assert_eq!(fixture.store.expire_leases().await.unwrap(), 0, "it is alive");
 
     fixture.store.heartbeat(doomed, Duration::ZERO).await.unwrap();
@@ -51,7 +50,7 @@ async fn a_lost_workers_leases_come_free_and_it_leaves_the_list() {
     assert_eq!(fixture.store.heartbeat(doomed, Duration::from_secs(1)).await.unwrap(), None);
 
     let other = fixture.lasting_worker().await;
-    let second = fixture.store.claim(other, 3, None).await.unwrap();
+    let second = fixture.store.claim(other, 3).await.unwrap();
     let newest = first.iter().map(|it| it.lease_epoch).max().unwrap();
     assert!(second.iter().all(|it| it.lease_epoch > newest), "lease numbers only grow");
     assert!(first.iter().all(|it| !it.lost), "nobody had them before");
@@ -63,10 +62,10 @@ async fn a_lease_that_is_given_back_in_order_is_not_a_lost_one() {
     let fixture = Fixture::new().await;
     fixture.start(1).await;
     let worker = fixture.lasting_worker().await;
-    let first = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let first = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     let given_back = write(&first, Disposition::Release(DateTime::<Utc>::UNIX_EPOCH));
     fixture.journal(worker).write(given_back).await.unwrap();
-    let second = fixture.store.claim(worker, 1, None).await.unwrap().remove(0);
+    let second = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     assert!(!second.lost);
     assert!(second.lease_epoch > first.lease_epoch);
 }
@@ -76,26 +75,10 @@ async fn what_no_driver_holds_is_given_back_and_nothing_else() {
     let fixture = Fixture::new().await;
     fixture.start(3).await;
     let worker = fixture.lasting_worker().await;
-    let claimed = fixture.store.claim(worker, 3, None).await.unwrap();
+    let claimed = fixture.store.claim(worker, 3).await.unwrap();
     let held = [claimed[0].lease_epoch];
     assert_eq!(fixture.store.give_back_strays(worker, &held).await.unwrap(), 2);
-    let again = fixture.store.claim(worker, 9, None).await.unwrap();
+    let again = fixture.store.claim(worker, 9).await.unwrap();
     assert_eq!(again.len(), 2);
     assert!(again.iter().all(|it| it.execution_id != claimed[0].execution_id));
-}
-
-#[tokio::test]
-async fn a_claim_from_an_instant_passes_over_what_was_due_before_it() {
-    let fixture = Fixture::new().await;
-    let since = |minutes| Some(Utc::now() - TimeDelta::minutes(minutes));
-    let new: Vec<_> = [3, 2, 1]
-        .map(|minutes| NewExecution { due_at: since(minutes), ..fixture.execution() })
-        .into_iter()
-        .collect();
-    fixture.store.start_executions(&new).await.unwrap().unwrap();
-    let worker = fixture.lasting_worker().await;
-    let claimed = fixture.store.claim(worker, 9, new[1].due_at).await.unwrap();
-    let claimed: HashSet<_> = claimed.iter().map(|it| it.execution_id).collect();
-    assert_eq!(claimed, HashSet::from([new[1].id, new[2].id]));
-    assert_eq!(fixture.store.claim(worker, 9, None).await.unwrap()[0].execution_id, new[0].id);
 }

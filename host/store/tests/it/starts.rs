@@ -20,7 +20,7 @@ async fn the_same_key_gives_the_same_execution_also_within_a_batch() {
     let again = fixture.store.start_executions(&[keyed(&fixture, "b")]).await.unwrap().unwrap()[0];
     assert_eq!((again.id, again.fresh), (started[2].id, false));
     let worker = fixture.lasting_worker().await;
-    assert_eq!(fixture.store.claim(worker, 9, None).await.unwrap().len(), 3);
+    assert_eq!(fixture.store.claim(worker, 9).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
