@@ -69,6 +69,9 @@ impl Heartbeats {
 
     /// The fallback for signals that no notification told of.
     async fn look_into_inboxes(&self) {
+        if !self.tenure.holds_any() {
+            return;
+        }
         match self.store.signalled(self.tenure.worker_id).await {
             Ok(ids) => self.tenure.ring(&ids),
             Err(error) => tracing::debug!(error = ?error, "the inboxes could not be looked into"),
