@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use engine::control::ControlType;
-use engine::definition::Definition;
+use engine::control::{ControlType, regions};
+use engine::definition::{Definition, MAX_DEFINITION_BYTES, MAX_STEPS};
 use engine::diagnostic::Diagnostic;
 use engine::plan::PluginLock;
 use engine::step_type::{PluginReference, StepType};
@@ -161,10 +161,10 @@ impl StepCatalog for Catalog<'_> {
     }
 }
 
-/// Every `type` of a step, as written. Text that is not a definition has none; validation says why.
+/// Every `type` of a step, as written, blocks included. Text that is not a definition has none; validation says why.
 fn step_types(text: &str) -> Vec<String> {
-    let value: Value = serde_json::from_str(text).unwrap_or_default();
-    let steps = value.get("steps").and_then(Value::as_array);
-    let types = steps.into_iter().flatten().filter_map(|step| step.get("type")?.as_str());
-    types.take(engine::definition::MAX_STEPS).map(str::to_owned).collect()
+    let definition = serde_json::from_str(text).ok().filter(|_| text.len() <= MAX_DEFINITION_BYTES);
+    let regions = definition.map_or_else(Vec::new, |definition| regions(&definition));
+    let steps = regions.into_iter().flat_map(|region| region.steps);
+    steps.take(MAX_STEPS).map(|step| step.step_type).collect()
 }

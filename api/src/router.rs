@@ -46,6 +46,7 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(executions::read::list))
         .routes(routes!(executions::read::get))
         .routes(routes!(executions::read::timeline))
+        .routes(routes!(executions::children::children))
         .routes(routes!(executions::logs::logs))
         .routes(routes!(executions::why::why))
         .routes(routes!(executions::act::cancel))

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::definition::Definition;
+use engine::control;
+use engine::definition::{Definition, Step};
 use native::NativeSteps;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use sandbox::Sandbox;
+use store::executions::Execution;
 use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::workflows::Workflow;
@@ -153,6 +155,16 @@ impl ApiState {
         let definition = Arc::new(definition);
         self.definitions.insert(key, Arc::clone(&definition)).await;
         Ok(definition)
+    }
+
+    /// The steps that an execution runs: its version's, or its block's.
+    pub(crate) async fn steps(&self, execution: &Execution) -> Result<Vec<Step>, StoreError> {
+        let definition = self.definition(execution.workflow_id, execution.version).await?;
+        let block = execution.kinship.as_ref().and_then(|kin| kin.block.as_ref());
+        let Some(block) = block else { return Ok(definition.steps.clone()) };
+        let region =
+            control::regions(&definition).into_iter().find(|it| it.name.as_ref() == Some(block));
+        Ok(region.map_or_else(Vec::new, |region| region.steps))
     }
 }
 

@@ -13,6 +13,8 @@ use crate::step_service::StepService;
 
 /// Calls to the batch endpoint at once.
 const BATCHES_AT_ONCE: u64 = 2;
+/// The most items of one `map`.
+const MAX_ITEMS: u64 = 10_000;
 /// How long an idle system is watched.
 const IDLE: Duration = Duration::from_secs(30);
 /// A process of Postgres that falls idle reports what it has counted within ten seconds (`PGSTAT_IDLE_INTERVAL` in
@@ -30,6 +32,8 @@ pub(crate) enum Workload {
     Drain,
     /// Five steps one after the other.
     Chain,
+    /// One step for each item of lists of up to ten thousand; an item is what is counted.
+    Map,
     /// An idle system, one call at a time, until the result is there; API and worker in one process.
     Latency,
     /// The same with the worker in a process of its own.
@@ -51,11 +55,12 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Single,
         Self::Batch,
         Self::Drain,
         Self::Chain,
+        Self::Map,
         Self::Latency,
         Self::LatencyApart,
         Self::Wasm,
@@ -81,6 +86,7 @@ impl Workload {
             Self::Batch => "batch".to_owned(),
             Self::Drain => "drain".to_owned(),
             Self::Chain => "chain".to_owned(),
+            Self::Map => "map".to_owned(),
             Self::Latency => "latency".to_owned(),
             Self::LatencyApart => "latency-apart".to_owned(),
             Self::Wasm => "wasm".to_owned(),
@@ -96,7 +102,7 @@ impl Workload {
     /// How many executions a repetition has at scale 1.
     pub(crate) fn executions(self) -> u64 {
         match self {
-            Self::Single | Self::Wasm => 20_000,
+            Self::Single | Self::Wasm | Self::Map => 20_000,
             Self::Batch | Self::Drain | Self::Backlog(_) => 50_000,
             Self::Workers(_) => 100_000,
             Self::Crashes => 200_000,
@@ -118,6 +124,7 @@ impl Workload {
             Self::Wasm => drain(setting, n, &Flow::plugin(plugin)?).await,
             Self::Payload(kib) => drain(setting, n, &Flow::payload(kib)).await,
             Self::Chain => drain(setting, n, &Flow::chain()).await,
+            Self::Map => map(setting, n).await,
             Self::Http => {
                 let service = StepService::start().await?;
                 drain(setting, n, &Flow::http(service.address())).await
@@ -154,6 +161,14 @@ impl Flow {
             step
         };
         Self::of(&[1, 2, 3, 4, 5].map(step))
+    }
+
+    fn map(items: u64) -> Self {
+        let step = json!({ "id": "say", "type": "log", "config": { "message": "hi" } });
+        let config = json!({ "items": "${input}", "maxConcurrency": 1_000, "steps": [step] });
+        let mut flow = Self::of(&[json!({ "id": "each", "type": "map", "config": config })]);
+        flow.input = (0..items).collect();
+        flow
     }
 
     fn plugin(path: &Path) -> Result<Self> {
@@ -258,6 +273,24 @@ async fn share(setting: &Setting, n: u64, workers: u32) -> Result<Sample> {
     stage.drained().await?;
     let sample = stage.end(before, n, flow.steps).await?;
     stage.verify(n, flow.steps).await?;
+    stage.strike().await?;
+    Ok(sample)
+}
+
+/// Lists of items, each begun, run and gathered by the worker. An execution of the row is an item.
+async fn map(setting: &Setting, items: u64) -> Result<Sample> {
+    let maps = items.div_ceil(MAX_ITEMS);
+    let flow = Flow::map(items / maps);
+    let mut stage = Stage::set(setting, false).await?;
+    flow.publish(&stage).await?;
+    stage.load.submit("flow", &flow.input, maps).await?;
+    stage.database.checkpoint().await?;
+    let before = stage.begin().await?;
+    stage.add_worker().await?;
+    stage.drained().await?;
+    let items = items / maps * maps;
+    let sample = stage.end(before, items, 1).await?;
+    stage.verify_parts(maps, items, maps + items).await?;
     stage.strike().await?;
     Ok(sample)
 }

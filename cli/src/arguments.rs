@@ -43,6 +43,8 @@ pub(crate) enum Command {
     List(ListOptions),
     /// Show an execution with its timeline.
     Status(StatusOptions),
+    /// List what an execution has begun: branches, items of a map, other workflows.
+    Children(ChildrenOptions),
     /// Cancel an execution.
     Cancel(ReasonOptions),
     /// Let an execution rest; an attempt under way is left to end.
@@ -197,7 +199,7 @@ pub(crate) struct ListOptions {
     /// Id or name of the workflow.
     #[arg(long)]
     pub(crate) workflow: Option<String>,
-    /// pending, running, waiting, succeeded, failed or cancelled.
+    /// pending, running, waiting, paused, succeeded, failed or cancelled.
     #[arg(long)]
     pub(crate) status: Option<String>,
     /// name:value
@@ -218,6 +220,18 @@ pub(crate) struct StatusOptions {
     /// Follow it to its end.
     #[arg(long, short)]
     pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChildrenOptions {
+    /// The execution's id.
+    pub(crate) id: String,
+    /// Only those that are pending, running, waiting, paused, succeeded, failed or cancelled.
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
 }
 
 #[derive(Debug, Args)]

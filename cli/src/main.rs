@@ -59,6 +59,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Fork(options) => executions::fork(options, &client?, json).await,
         Command::Retry(options) => executions::retry(options, &client?, json).await,
         Command::Logs(options) => executions::logs(options, &client?, json).await,
+        Command::Children(options) => executions::children(options, &client?, json).await,
         Command::Why(options) => executions::why(options, &client?, json).await,
         Command::Health => commands::doctor::health(&client?, json).await,
         Command::Plugin { command } => match command {

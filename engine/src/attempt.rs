@@ -10,8 +10,10 @@ use crate::failure::Failure;
 /// The facts of one attempt that every step type is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptContext {
-    /// The execution that the step belongs to.
+    /// The execution that the step belongs to; for a step in a block, the one around all blocks.
     pub execution_id: Uuid,
+    /// The places of the items that the step is run for, the outermost first; empty outside a `map`.
+    pub items: Vec<u32>,
     /// The namespace that owns the execution.
     pub namespace: String,
     /// The workflow's name.
@@ -23,9 +25,14 @@ pub struct AttemptContext {
 }
 
 impl AttemptContext {
-    /// The key that outside services deduplicate by: the same over all attempts of the step.
+    /// The key that outside services deduplicate by: the same over all attempts of the step, for the same item.
     pub fn idempotency_key(&self) -> String {
-        format!("{}.{}", self.execution_id, self.step_id)
+        format!("{}.{}", self.execution_id, self.place())
+    }
+
+    fn place(&self) -> String {
+        let items = self.items.iter().map(|item| format!(".{item}"));
+        std::iter::once(self.step_id.clone()).chain(items).collect()
     }
 
     /// The W3C trace context header: the trace is the execution, the span is the attempt.
@@ -39,7 +46,7 @@ impl AttemptContext {
     }
 
     fn span_name(&self) -> String {
-        format!("{}#{}", self.step_id, self.attempt)
+        format!("{}#{}", self.place(), self.attempt)
     }
 }
 
@@ -111,6 +118,7 @@ mod tests {
     fn attempts_share_the_key_and_the_trace_but_not_the_span() {
         let first = AttemptContext {
             execution_id: Uuid::from_u128(7),
+            items: Vec::new(),
             namespace: "default".into(),
             workflow: "w".into(),
             step_id: "s".into(),
@@ -120,5 +128,9 @@ mod tests {
         assert_eq!(first.idempotency_key(), second.idempotency_key());
         assert_eq!(first.traceparent()[..35], second.traceparent()[..35]);
         assert_ne!(first.traceparent(), second.traceparent());
+        let item = AttemptContext { items: vec![3, 0], ..first.clone() };
+        assert_eq!(item.idempotency_key(), format!("{}.s.3.0", first.execution_id));
+        assert_eq!(first.idempotency_key(), format!("{}.s", first.execution_id));
+        assert_ne!(first.traceparent(), item.traceparent());
     }
 }

@@ -1,7 +1,14 @@
 //! Control flow: the step types that the engine carries out itself, as their authors configure them.
 //!
 //! They make no attempt on a worker. `switch`, `transform`, `succeed` and `fail` are decided at once; `wait` holds nothing
-//! but a place in the queue.
+//! but a place in the queue; `parallel`, `map` and `workflow` begin other executions and wait for them.
+
+mod blocks;
+
+pub use blocks::{
+    Block, Call, DEFAULT_CONCURRENCY, MAX_BRANCHES, MAX_DEPTH, MAX_ITEMS, Map, Parallel, Region,
+    Tolerance, block_name, is_of_items, regions,
+};
 
 use std::fmt;
 
@@ -11,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::definition::Step;
+use crate::step_type::StepType;
 
 /// The most cases of one `switch`.
 pub const MAX_CASES: usize = 100;
@@ -28,6 +36,12 @@ pub enum ControlType {
     Succeed,
     /// Fails.
     Fail,
+    /// Runs branches at the same time.
+    Parallel,
+    /// Runs steps for each item of a list.
+    Map,
+    /// Runs another workflow.
+    Workflow,
 }
 
 /// A control step's config.
@@ -43,6 +57,12 @@ pub enum Control {
     Succeed(Succeed),
     /// See [`ControlType::Fail`].
     Fail(Fail),
+    /// See [`ControlType::Parallel`].
+    Parallel(Parallel),
+    /// See [`ControlType::Map`].
+    Map(Map),
+    /// See [`ControlType::Workflow`].
+    Workflow(Call),
 }
 
 /// `switch`: goes on at the first case whose expression is true.
@@ -112,8 +132,16 @@ pub struct Fail {
 
 impl ControlType {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Switch, Self::Transform, Self::Wait, Self::Succeed, Self::Fail];
+    pub const ALL: [Self; 8] = [
+        Self::Switch,
+        Self::Transform,
+        Self::Wait,
+        Self::Succeed,
+        Self::Fail,
+        Self::Parallel,
+        Self::Map,
+        Self::Workflow,
+    ];
 
     /// The type as it is written in a definition.
     pub fn as_str(self) -> &'static str {
@@ -123,6 +151,9 @@ impl ControlType {
             Self::Wait => "wait",
             Self::Succeed => "succeed",
             Self::Fail => "fail",
+            Self::Parallel => "parallel",
+            Self::Map => "map",
+            Self::Workflow => "workflow",
         }
     }
 
@@ -139,6 +170,9 @@ impl ControlType {
             Self::Wait => schema_of::<Wait>(),
             Self::Succeed => schema_of::<Succeed>(),
             Self::Fail => schema_of::<Fail>(),
+            Self::Parallel => schema_of::<Parallel>(),
+            Self::Map => schema_of::<Map>(),
+            Self::Workflow => schema_of::<Call>(),
         }
     }
 
@@ -151,12 +185,20 @@ impl ControlType {
             Self::Wait => Control::Wait(parse(config)?),
             Self::Succeed => Control::Succeed(parse(config)?),
             Self::Fail => Control::Fail(parse(config)?),
+            Self::Parallel => Control::Parallel(parse(config)?),
+            Self::Map => Control::Map(parse(config)?),
+            Self::Workflow => Control::Workflow(parse(config)?),
         })
     }
 
     /// Whether `next` says what follows. The others lead elsewhere, or nowhere.
     pub fn has_next(self) -> bool {
-        matches!(self, Self::Transform | Self::Wait)
+        matches!(self, Self::Transform | Self::Wait) || self.has_children()
+    }
+
+    /// Whether it waits for executions that it begins.
+    pub fn has_children(self) -> bool {
+        matches!(self, Self::Parallel | Self::Map | Self::Workflow)
     }
 
     /// Whether such a step can fail.
@@ -172,9 +214,31 @@ impl fmt::Display for ControlType {
 }
 
 impl Control {
+    /// The config of a control step that is readable.
+    pub fn of(step: &Step) -> Option<Self> {
+        match step.step_type.parse() {
+            Ok(StepType::Control(kind)) => kind.read(step).ok(),
+            _ => None,
+        }
+    }
+
+    /// The type that it is the config of.
+    pub fn kind(&self) -> ControlType {
+        match self {
+            Self::Switch(_) => ControlType::Switch,
+            Self::Transform(_) => ControlType::Transform,
+            Self::Wait(_) => ControlType::Wait,
+            Self::Succeed(_) => ControlType::Succeed,
+            Self::Fail(_) => ControlType::Fail,
+            Self::Parallel(_) => ControlType::Parallel,
+            Self::Map(_) => ControlType::Map,
+            Self::Workflow(_) => ControlType::Workflow,
+        }
+    }
+
     /// What is wrong with the config that its schema cannot say.
     pub fn fault(&self) -> Option<&'static str> {
-        let Self::Wait(wait) = self else { return None };
+        let Self::Wait(wait) = self else { return blocks::fault(self) };
         let one = wait.duration_ms.is_some() != wait.until.is_some();
         (!one).then_some("a wait has either `durationMs` or `until`")
     }

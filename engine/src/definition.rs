@@ -17,6 +17,8 @@ pub const MAX_DEFINITION_BYTES: usize = 1 << 20;
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 /// How long one attempt may take when the step does not say, in milliseconds.
 pub const DEFAULT_TIMEOUT_MS: u64 = 60_000;
+/// How long a step waits for others when it does not say, in milliseconds: 30 days. Nothing hangs for ever by default.
+pub const DEFAULT_WAIT_TIMEOUT_MS: u64 = 2_592_000_000;
 /// The longest `timeoutMs` and `deadlineMs`, in milliseconds: ten years, so that instants stay in range.
 pub const MAX_DURATION_MS: u64 = 315_360_000_000;
 
@@ -99,6 +101,11 @@ impl Step {
         let own = self.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
         let limit = self.limits.as_ref().and_then(|limits| limits.timeout_ms);
         limit.map_or(own, |limit| own.min(limit))
+    }
+
+    /// How long it waits for others, in milliseconds: for children.
+    pub fn wait_timeout_ms(&self) -> u64 {
+        self.timeout_ms.unwrap_or(DEFAULT_WAIT_TIMEOUT_MS)
     }
 
     /// The policy, or the defaults: one attempt.

@@ -102,6 +102,11 @@ impl Expression {
         &self.references.steps
     }
 
+    /// Whether it reads a step whose id is only known when it runs.
+    pub fn reads_all_steps(&self) -> bool {
+        self.references.all_steps
+    }
+
     /// The names from the scope's roots that the expression reads, such as `input`.
     pub fn roots_read(&self) -> &BTreeSet<String> {
         &self.references.roots

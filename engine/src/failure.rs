@@ -104,7 +104,7 @@ pub enum RetryAdvice {
 }
 
 /// Why an attempt, a step or an execution failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// One of the closed list.

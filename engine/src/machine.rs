@@ -3,6 +3,7 @@
 //! [`transition`] is the whole of it. Read the table in [`Turn::apply`] first; `docs/state-machine.md` is
 //! generated from it.
 
+mod children;
 mod command;
 mod control;
 mod event;
@@ -10,6 +11,10 @@ mod recovery;
 mod state;
 mod turn;
 
+pub use children::{
+    Awaited, Called, Child, ChildFailure, Family, Item, MAX_CALL_DEPTH, MAX_NAMED_FAILURES,
+    Outcome, Outcomes, Surroundings, child_id,
+};
 pub use command::{AttemptRecord, Command, RecordStatus, StartAttempt};
 pub use event::{Event, EventKind, Fact};
 pub use state::{
@@ -65,6 +70,12 @@ pub enum Rejection {
         /// The attempt under way.
         current: u32,
     },
+    /// The fact is about children that it does not wait for.
+    #[error("the execution does not wait for the children of visit {visit}")]
+    NotAwaited {
+        /// The visit that began them.
+        visit: u32,
+    },
     /// It is to go on where it stopped, and it stopped at no step.
     #[error("the execution did not stop at a step: name one to go on at")]
     StoppedNowhere,
@@ -106,8 +117,7 @@ fn found(state: &State, now: DateTime<Utc>) -> Option<Event> {
         ExecutionStatus::Pending => Some(Event::Started),
         ExecutionStatus::Running => Some(Event::LeaseExpired),
         ExecutionStatus::Waiting => {
-            let due = state.cursor.as_ref().and_then(|cursor| cursor.until);
-            due.is_none_or(|until| until <= now).then_some(Event::TimerDue)
+            state.due_at().is_none_or(|due| due <= now).then_some(Event::TimerDue)
         }
         _ => None,
     }

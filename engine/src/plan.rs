@@ -1,12 +1,18 @@
 //! A definition made ready to run: steps by id, types and expressions parsed. One per version, shared by all
 //! of its executions.
 
+mod children;
+
+pub use children::{Captures, Children, Fan};
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::control::{Case, Control, ControlType, Wait};
+use crate::control::{
+    Call, Case, Control, ControlType, DEFAULT_CONCURRENCY, Map, Region, Tolerance, Wait, regions,
+};
 use crate::definition::{Definition, Step};
 use crate::expression::{Expression, Template};
 use crate::retry::RetryPolicy;
@@ -16,7 +22,7 @@ use crate::validate::PointedError;
 /// Which plugin digest each plugin step type of a version is locked to: `acme/profile@^1.2` → `sha256:…`.
 pub type PluginLock = BTreeMap<String, String>;
 
-/// A version, ready to run.
+/// A version, ready to run; or a block of one.
 #[derive(Debug)]
 pub struct Plan {
     /// The workflow's name.
@@ -27,9 +33,12 @@ pub struct Plan {
     pub first: String,
     /// The whole execution's bound, in milliseconds.
     pub deadline_ms: Option<u64>,
+    /// What the input must look like: a JSON Schema.
+    pub input_schema: Option<Value>,
     /// The mapping of the execution's output.
     pub output: Option<Template>,
     steps: HashMap<String, Arc<PlannedStep>>,
+    blocks: HashMap<String, Arc<Plan>>,
 }
 
 /// A step, ready to run.
@@ -80,6 +89,8 @@ pub enum Work {
         /// The message.
         message: Template,
     },
+    /// Begins other executions, and waits for them.
+    Children(Children),
 }
 
 impl Work {
@@ -101,6 +112,7 @@ impl Work {
                 }
             }
             Self::Fail { message, .. } => message.for_each_expression("/config/message", visit),
+            Self::Children(children) => children.fan.for_each_expression(visit),
         }
     }
 }
@@ -126,26 +138,41 @@ impl Plan {
         lock: &PluginLock,
     ) -> Result<Self, Vec<PointedError>> {
         let mut errors = Vec::new();
-        let mut steps = HashMap::new();
-        for (index, step) in definition.steps.iter().enumerate() {
-            let mut at = At { pointer: format!("/steps/{index}"), errors: &mut errors };
-            if let Some(planned) = at.step(step, lock) {
-                steps.insert(step.id.clone(), Arc::new(planned));
-            }
-        }
-        let mut at = At { pointer: String::new(), errors: &mut errors };
-        let output = definition.output.as_ref().and_then(|value| at.template("/output", value));
+        let regions = regions(definition);
+        let mut drafts: Vec<_> =
+            regions.iter().map(|region| Draft::of(region, lock, &mut errors)).collect();
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self {
+        hand_down(&regions, &mut drafts);
+        let mut plans = drafts.into_iter().map(|draft| Self {
             workflow: definition.name.clone(),
             version,
-            first: definition.steps.first().map(|step| step.id.clone()).unwrap_or_default(),
-            deadline_ms: definition.deadline_ms,
-            output,
-            steps,
-        })
+            first: draft.first,
+            deadline_ms: None,
+            input_schema: None,
+            output: draft.output,
+            steps: draft.steps.into_iter().map(|it| (it.step.id.clone(), Arc::new(it))).collect(),
+            blocks: HashMap::new(),
+        });
+        let whole = plans.next().expect("a definition is its own first region");
+        let names = regions.iter().skip(1).filter_map(|region| region.name.clone());
+        let blocks = names.zip(plans.map(Arc::new)).collect();
+        let (deadline_ms, input_schema) = (definition.deadline_ms, definition.input_schema.clone());
+        Ok(Self { deadline_ms, input_schema, blocks, ..whole })
+    }
+
+    /// The plan of a region: a block's by its name, or all of it.
+    pub fn region(&self, name: Option<&str>) -> Option<&Self> {
+        match name {
+            Some(name) => self.blocks.get(name).map(AsRef::as_ref),
+            None => Some(self),
+        }
+    }
+
+    /// The plan of a block.
+    pub fn block(&self, name: &str) -> Option<&Arc<Self>> {
+        self.blocks.get(name)
     }
 
     /// The step with this id.
@@ -163,6 +190,52 @@ impl Plan {
 fn bare(source: &str) -> &str {
     let inner = source.trim().strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     inner.unwrap_or(source).trim()
+}
+
+/// A region's plan before its steps know what their blocks read.
+struct Draft {
+    first: String,
+    output: Option<Template>,
+    steps: Vec<PlannedStep>,
+}
+
+impl Draft {
+    fn of(region: &Region, lock: &PluginLock, errors: &mut Vec<PointedError>) -> Self {
+        let mut steps = Vec::new();
+        for (index, step) in region.steps.iter().enumerate() {
+            let pointer = format!("{}/steps/{index}", region.pointer);
+            steps.extend(At { pointer, errors }.step(step, lock));
+        }
+        let mut at = At { pointer: region.pointer.clone(), errors };
+        let output = region.output.as_ref().and_then(|value| at.template("/output", value));
+        let first = region.steps.first().map(|step| step.id.clone()).unwrap_or_default();
+        Self { first, output, steps }
+    }
+
+    fn reads(&self) -> Captures {
+        let mut reads = Captures::default();
+        self.steps.iter().for_each(|step| reads.of_step(step));
+        self.output.iter().for_each(|output| reads.of_template(output));
+        reads
+    }
+}
+
+/// Tells each step that has blocks what they read, the innermost first.
+fn hand_down(regions: &[Region], drafts: &mut [Draft]) {
+    let mut reads: Vec<_> = drafts.iter().map(Draft::reads).collect();
+    for (at, region) in regions.iter().enumerate().rev() {
+        let Some(around) = region.around else { continue };
+        let inner = reads[at].clone();
+        reads[around].join(&inner);
+        let owner = drafts[around].steps.iter_mut().find(|it| it.step.id == region.owner);
+        if let Some(Work::Children(children)) = owner.map(|it| &mut it.work) {
+            children.captures.join(&inner);
+        }
+    }
+}
+
+fn children(fan: Fan) -> Work {
+    Work::Children(Children { fan, captures: Captures::default() })
 }
 
 struct At<'a> {
@@ -230,7 +303,32 @@ impl At<'_> {
                 code: fail.code,
                 message: self.template("/config/message", &fail.message.into())?,
             },
+            Control::Parallel(parallel) => children(Fan::Branches {
+                names: parallel.branches.into_keys().collect(),
+                fail_fast: parallel.fail_fast.unwrap_or(true),
+            }),
+            Control::Map(map) => children(self.items(map)?),
+            Control::Workflow(call) => children(self.call(call)?),
         })
+    }
+
+    fn items(&mut self, map: Map) -> Option<Fan> {
+        Some(Fan::Items {
+            items: self.template("/config/items", &map.items)?,
+            concurrency: map.max_concurrency.unwrap_or(DEFAULT_CONCURRENCY),
+            tolerated: map.tolerate_failures.unwrap_or(Tolerance::Count(0)),
+            batch_size: map.batch_size,
+            collect: map.collect.unwrap_or(true),
+        })
+    }
+
+    fn call(&mut self, call: Call) -> Option<Fan> {
+        let input = match &call.input {
+            Some(input) => Some(self.template("/config/input", input)?),
+            None => None,
+        };
+        let Call { workflow, version, wait, .. } = call;
+        Some(Fan::Call { workflow, version, input, wait: wait.unwrap_or(true) })
     }
 
     fn cases(&mut self, cases: &[Case]) -> Option<Vec<(Expression, String)>> {

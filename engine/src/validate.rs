@@ -11,6 +11,7 @@ pub use schema::check_instance;
 
 use serde_json::Value;
 
+use crate::control;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES};
 use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PluginLock};
@@ -84,11 +85,12 @@ pub fn validate_value(
     }
     let definition: Definition = serde_json::from_value(value.clone())
         .map_err(|error| vec![Diagnostic::new("", "SCHEMA", error.to_string())])?;
-    let mut problems = graph::check(&definition);
+    let regions = control::regions(&definition);
+    let mut problems = graph::check(&regions);
     problems.extend(schema::check_input_schema(&definition));
-    problems.extend(steps::check(&definition, catalog));
+    problems.extend(steps::check(&regions, catalog));
     match Plan::compile(&definition, 0, &PluginLock::new()) {
-        Ok(plan) => problems.extend(steps::check_references(&definition, &plan)),
+        Ok(plan) => problems.extend(steps::check_references(&regions, &plan)),
         Err(errors) => problems.extend(
             errors
                 .into_iter()

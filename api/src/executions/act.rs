@@ -145,8 +145,7 @@ pub(crate) async fn retry_step(
         let detail = format!("execution {id} did not stop at a step: name one to go on at");
         return Err(ApiError::conflict("EXECUTION_STOPPED_NOWHERE", detail));
     };
-    let definition = state.definition(execution.workflow_id, execution.version).await?;
-    if !definition.steps.iter().any(|it| it.id == *step) {
+    if !state.steps(&execution).await?.iter().any(|it| it.id == *step) {
         let detail = format!("version {} has no step `{step}`", execution.version);
         return Err(ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail));
     }
@@ -163,7 +162,20 @@ async fn failed(state: &ApiState, id: &str) -> Result<Execution, ApiError> {
         );
         return Err(ApiError::conflict("EXECUTION_NOT_FAILED", detail));
     }
+    whole(&execution)?;
     Ok(execution)
+}
+
+/// Refuses what runs a block: nobody would take in what came of it the second time.
+pub(super) fn whole(execution: &Execution) -> Result<(), ApiError> {
+    let Some(kin) = execution.kinship.as_ref().filter(|kin| kin.block.is_some()) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "execution {} is a part of {}: retry that one, at the step that began this one",
+        execution.id, kin.parent_id
+    );
+    Err(ApiError::conflict("EXECUTION_IS_A_BLOCK", detail))
 }
 
 async fn post(

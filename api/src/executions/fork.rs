@@ -11,6 +11,7 @@ use store::forks::NewFork;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::act::whole;
 use super::start::check_input;
 use crate::error::{ApiError, Problem};
 use crate::extract::{JsonBody, execution_id};
@@ -51,6 +52,7 @@ pub(crate) async fn fork(
     JsonBody(request): JsonBody<ForkRequest>,
 ) -> Result<(StatusCode, Json<ForkView>), ApiError> {
     let of = state.store.execution(state.namespace(), execution_id(&id)?).await?;
+    whole(&of)?;
     let version = request.version.unwrap_or(of.version);
     let definition = state.definition(of.workflow_id, version).await?;
     if !definition.steps.iter().any(|step| step.id == request.from_step) {

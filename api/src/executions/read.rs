@@ -10,6 +10,7 @@ use engine::machine::ExecutionStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::executions::{Attempt, Execution, Filter, StepOutput, Summary};
+use store::families::Family;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -155,6 +156,15 @@ pub(crate) struct ExecutionView {
     /// The execution that it is a fork of.
     #[serde(skip_serializing_if = "Option::is_none")]
     forked_from: Option<Uuid>,
+    /// The execution that has begun it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<Uuid>,
+    /// The block of its parent that it runs, such as `each` or `fan.left`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block: Option<String>,
+    /// Its place among its siblings, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u32>,
     steps: Vec<StepView>,
 }
 
@@ -175,6 +185,23 @@ pub(crate) struct StepView {
     output_bytes: Option<i32>,
     #[schema(value_type = Object)]
     error: Option<Value>,
+    /// How far the executions are that it has begun last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    children: Option<FamilyView>,
+}
+
+/// Executions that a step has begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FamilyView {
+    total: i32,
+    ended: i32,
+    failed: i32,
+}
+
+impl From<&Family> for FamilyView {
+    fn from(it: &Family) -> Self {
+        Self { total: it.total, ended: it.ended, failed: it.failed }
+    }
 }
 
 /// One execution with its steps.
@@ -187,12 +214,19 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<ExecutionView>, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
-    let definition = state.definition(execution.workflow_id, execution.version).await?;
+    let steps = state.steps(&execution).await?;
+    let families = state.store.newest_families(execution.id).await?;
+    let families: HashMap<_, _> = families.into_iter().map(|it| (it.step_id.clone(), it)).collect();
     let outputs = state.store.step_outputs(execution.id, MAX_SHOWN_OUTPUT).await?;
     let mut outputs: HashMap<_, _> =
         outputs.into_iter().map(|it| (it.step_id.clone(), it)).collect();
-    let steps =
-        definition.steps.iter().map(|step| step_view(step, &execution, &mut outputs)).collect();
+    let steps = steps
+        .iter()
+        .map(|step| StepView {
+            children: families.get(&step.id).map(Into::into),
+            ..step_view(step, &execution, &mut outputs)
+        })
+        .collect();
     Ok(Json(ExecutionView {
         id: execution.id,
         created_at: created_at(execution.id),
@@ -207,6 +241,9 @@ pub(crate) async fn get(
         finished_at: execution.finished_at,
         deadline_at: execution.state.deadline_at,
         forked_from: execution.state.fork.map(|fork| fork.of),
+        parent_id: execution.kinship.as_ref().map(|kin| kin.parent_id),
+        index: execution.kinship.as_ref().map(|kin| kin.ordinal),
+        block: execution.kinship.and_then(|kin| kin.block),
         steps,
     }))
 }
@@ -229,6 +266,7 @@ fn step_view(
         output: output.and_then(|it| it.output),
         output_bytes: hidden,
         error: known.and_then(|it| it.error.clone()),
+        children: None,
     }
 }
 

@@ -48,6 +48,24 @@ pub(crate) enum Reason {
         /// Until when.
         until: DateTime<Utc>,
     },
+    /// It waits for executions that it has begun.
+    WaitChildren {
+        /// The step that began them.
+        step: String,
+        /// How many there are.
+        total: i32,
+        /// How many have ended.
+        ended: i32,
+        /// How many of those have not ended well.
+        failed: i32,
+        /// Since when.
+        since: DateTime<Utc>,
+    },
+    /// It is a child, and its parent lets no more run at the same time.
+    Concurrency {
+        /// The parent, whose step says how many may.
+        held_by: Uuid,
+    },
     /// It rests until somebody resumes it.
     Paused {
         /// What was said, or what happened.
@@ -76,8 +94,13 @@ pub(crate) async fn why(
 ) -> Result<Json<WhyView>, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
     let place = state.store.queue_place(execution.id).await?;
-    let at_wait = is_at_a_wait(&state, &execution).await?;
-    let reason = place.and_then(|place| reason(&execution, &place, at_wait));
+    let reason = match by_kin(&state, &execution).await? {
+        Some(reason) => Some(reason),
+        None => {
+            let at_wait = is_at_a_wait(&state, &execution).await?;
+            place.and_then(|place| reason(&execution, &place, at_wait))
+        }
+    };
     let message = reason.as_ref().map_or_else(|| format!("it has {}", execution.status), sentence);
     Ok(Json(WhyView { id: execution.id, status: execution.status, reason, message }))
 }
@@ -85,9 +108,32 @@ pub(crate) async fn why(
 /// Whether the step that it has come to is one that waits.
 async fn is_at_a_wait(state: &ApiState, execution: &Execution) -> Result<bool, ApiError> {
     let Some(cursor) = &execution.state.cursor else { return Ok(false) };
-    let definition = state.definition(execution.workflow_id, execution.version).await?;
-    let step = definition.steps.iter().find(|step| step.id == cursor.step);
+    let steps = state.steps(execution).await?;
+    let step = steps.iter().find(|step| step.id == cursor.step);
     Ok(step.is_some_and(|step| step.step_type == ControlType::Wait.as_str()))
+}
+
+/// What other executions have to do with it: its children, or its siblings.
+async fn by_kin(state: &ApiState, execution: &Execution) -> Result<Option<Reason>, ApiError> {
+    if let (ExecutionStatus::Pending, Some(kin)) = (execution.state.status, &execution.kinship) {
+        let family = state.store.family(kin.parent_id, kin.visit).await?;
+        let held_back =
+            i64::from(kin.ordinal) >= i64::from(family.concurrency) + i64::from(family.ended);
+        return Ok(held_back.then_some(Reason::Concurrency { held_by: kin.parent_id }));
+    }
+    let waiting = execution.state.status == ExecutionStatus::Waiting;
+    let cursor = execution.state.cursor.as_ref().filter(|_| waiting);
+    let Some((cursor, awaited)) = cursor.and_then(|it| Some((it, it.children?))) else {
+        return Ok(None);
+    };
+    let family = state.store.family(execution.id, awaited.visit).await?;
+    Ok(Some(Reason::WaitChildren {
+        step: cursor.step.clone(),
+        total: family.total,
+        ended: family.ended,
+        failed: family.failed,
+        since: family.begun_at,
+    }))
 }
 
 fn reason(execution: &Execution, place: &QueuePlace, at_wait: bool) -> Option<Reason> {
@@ -131,6 +177,12 @@ fn sentence(reason: &Reason) -> String {
         Reason::Paused { reason: None, since } => {
             format!("it is paused since {since}: resume it to go on")
         }
+        Reason::WaitChildren { step, total, ended, failed, since } => format!(
+            "step `{step}` waits for {total} executions since {since}: {ended} have ended, {failed} of them badly"
+        ),
+        Reason::Concurrency { held_by } => format!(
+            "its parent {held_by} lets no more of its children run at the same time: see `maxConcurrency`"
+        ),
         Reason::WaitTimer { step, until } => format!("step `{step}` waits until {until}"),
         Reason::Running { worker, step: Some(step), since } => {
             format!("worker {worker} runs step `{step}` since {since}")

@@ -25,7 +25,7 @@ async fn what_is_wrong_is_named_with_its_place() {
         (with("next", json!("nowhere")), "/steps/0/next"),
         (with("onError", json!("nowhere")), "/steps/0/onError"),
         (with("when", json!("input.")), "/steps/0/when"),
-        (with("type", json!("parallel")), "/steps/0/type"),
+        (with("type", json!("teleport")), "/steps/0/type"),
         (with("type", json!("team/absent@^1")), "/steps/0/type"),
         (json!({ "name": "w", "steps": [] }), "/steps"),
         (json!({ "steps": [log("a")] }), ""),

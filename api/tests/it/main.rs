@@ -8,6 +8,7 @@ mod upstream;
 
 mod again;
 mod batches;
+mod children;
 mod control;
 mod definitions;
 mod document;

@@ -178,6 +178,20 @@ impl Server {
         }
     }
 
+    /// Looks again and again until an execution has ended, in whatever way.
+    pub(crate) async fn until_ended(&self, path: &str) -> Value {
+        let mut look = interval(Duration::from_millis(5));
+        let began = Instant::now();
+        loop {
+            look.tick().await;
+            let answer = self.get(path).await;
+            if answer.body["finishedAt"].is_string() {
+                return answer.body;
+            }
+            assert!(began.elapsed() < PATIENCE, "{path} does not end: {answer:?}");
+        }
+    }
+
     /// Looks again and again until a text has all these lines.
     pub(crate) async fn until_text(&self, path: &str, wanted: &[&str]) -> String {
         let mut look = interval(Duration::from_millis(5));

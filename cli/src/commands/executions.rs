@@ -10,8 +10,8 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{
-    ExecutionOptions, ForkOptions, ListOptions, LogsOptions, ReasonOptions, RetryStepOptions,
-    RunOptions, StatusOptions,
+    ChildrenOptions, ExecutionOptions, ForkOptions, ListOptions, LogsOptions, ReasonOptions,
+    RetryStepOptions, RunOptions, StatusOptions,
 };
 use crate::client::Client;
 use crate::output::{self, Usage};
@@ -123,6 +123,36 @@ pub(crate) async fn list(
         rows,
         "no executions",
     )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists what an execution has begun.
+pub(crate) async fn children(
+    options: ChildrenOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let status = options.status.map_or_else(String::new, |status| format!("&status={status}"));
+    let path = format!("/api/executions/{}/children?limit={}{status}", options.id, options.limit);
+    let page = client.get(&path).await?;
+    if as_json {
+        output::json(&page["items"])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let items = page["items"].as_array().cloned().unwrap_or_default();
+    let rows = items.iter().map(|it| {
+        let runs = if it["block"].is_null() { &it["workflow"] } else { &it["block"] };
+        let rest = ["index", "status", "errorCode", "finishedAt"].map(|field| text(&it[field]));
+        [text(&it["id"]), text(&it["step"]), text(runs)].into_iter().chain(rest).collect()
+    });
+    output::table(
+        &["ID", "STEP", "RUNS", "INDEX", "STATUS", "ERROR", "FINISHED"],
+        rows.collect(),
+        "it has begun no such executions",
+    )?;
+    if !page["nextCursor"].is_null() {
+        output::note("there are more: raise --limit, or narrow by --status");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

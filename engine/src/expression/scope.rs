@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::references::References;
 use super::values::{self, Extent};
-use crate::machine::{StepState, Steps};
+use crate::machine::{Item, StepState, Steps};
 
 /// The names that exist in every scope, in the order in which a message lists them.
-pub(super) const ROOTS: [&str; 7] =
-    ["input", "steps", "execution", "workflow", "trigger", "error", "result"];
+pub(super) const ROOTS: [&str; 9] =
+    ["input", "steps", "execution", "workflow", "trigger", "error", "result", "item", "index"];
 
 /// Whether a free variable is one that a scope may bind.
 pub(super) fn is_root(name: &str) -> bool {
@@ -32,8 +32,14 @@ pub struct Scope<'a> {
     pub input: &'a Value,
     /// The steps' records so far.
     pub steps: &'a Steps,
-    /// The execution's id.
+    /// The steps around the block that this is in.
+    pub outer: Option<&'a Steps>,
+    /// The item that the block is run for.
+    pub item: Option<&'a Item>,
+    /// The execution's id; a block's own.
     pub execution_id: Uuid,
+    /// The id of the execution that a block is a part of.
+    pub root_id: Uuid,
     /// The workflow's name.
     pub workflow: &'a str,
     /// The workflow's version.
@@ -66,7 +72,9 @@ impl Scope<'_> {
             "steps" => return Some(self.steps_value(references, extent)),
             "error" => return self.error.map(|error| values::to_cel(error, extent)),
             "result" => return self.result.map(|result| values::to_cel(result, extent)),
-            "execution" => json!({ "id": self.execution_id }),
+            "item" => return self.item.map(|item| values::to_cel(&item.value, extent)),
+            "index" => return self.item.map(|item| cel::Value::Int(i64::from(item.index))),
+            "execution" => json!({ "id": self.root_id }),
             "workflow" => json!({ "name": self.workflow, "version": self.version }),
             "trigger" => json!({ "type": "manual" }),
             _ => return None,
@@ -76,7 +84,8 @@ impl Scope<'_> {
 
     fn steps_value(&self, references: &References, extent: &mut Extent) -> cel::Value {
         let read = |id: &str| references.all_steps || references.steps.contains(id);
-        let steps = self.steps.iter().filter(|(id, _)| read(id));
+        let outer = self.outer.into_iter().flatten();
+        let steps = outer.chain(self.steps).filter(|(id, _)| read(id));
         values::object(
             steps
                 .map(|(id, step)| (id.as_str(), step_value(step, extent)))

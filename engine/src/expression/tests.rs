@@ -22,7 +22,10 @@ fn with_scope<T>(input: &Value, check: impl FnOnce(&Scope<'_>) -> T) -> T {
     check(&Scope {
         input,
         steps: &steps,
+        outer: None,
+        item: None,
         execution_id: Uuid::from_u128(1),
+        root_id: Uuid::from_u128(1),
         workflow: "w",
         version: 4,
         error: None,

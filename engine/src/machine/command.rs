@@ -5,6 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::children::Family;
+use super::event::Fact;
 use super::state::ExecutionStatus;
 use crate::failure::Failure;
 use crate::plan::PlannedStep;
@@ -16,6 +18,15 @@ pub enum Command {
     Record(AttemptRecord),
     /// Begin an attempt.
     StartAttempt(StartAttempt),
+    /// Begin executions that this one waits for, in the same commit as the state.
+    StartChildren(Box<Family>),
+    /// Tell those of a visit's children that have not ended, in the same commit as the state.
+    TellChildren {
+        /// The visit that began them.
+        visit: u32,
+        /// What they are told.
+        fact: Fact,
+    },
     /// Come back at this instant.
     WakeAt(DateTime<Utc>),
     /// The execution has ended.

@@ -23,6 +23,7 @@ impl Turn<'_> {
                 Ok(until) => return self.begin_wait(cursor, until),
                 Err(failure) => Err(failure),
             },
+            Work::Children(children) => return self.begin_children(cursor, step, children),
             work => self.decide(step, work),
         };
         match decision {
@@ -46,7 +47,7 @@ impl Turn<'_> {
             Work::Fail { code, message } => {
                 Err(self.author_failure(step, code.as_deref(), message))
             }
-            Work::Attempt(_) | Work::WaitFor(_) | Work::WaitUntil(_) => {
+            Work::Attempt(_) | Work::WaitFor(_) | Work::WaitUntil(_) | Work::Children(_) => {
                 Err(Failure::permanent(ErrorCode::Internal, "this step is not decided at once"))
             }
         }
@@ -88,7 +89,7 @@ impl Turn<'_> {
         }
     }
 
-    fn complete(&mut self, cursor: &Cursor, output: Arc<Value>, flow: Flow) -> Flow {
+    pub(super) fn complete(&mut self, cursor: &Cursor, output: Arc<Value>, flow: Flow) -> Flow {
         self.record(cursor, RecordStatus::Succeeded, Some(Arc::clone(&output)), None);
         self.set_step(&cursor.step, StepStatus::Succeeded, Some(output), None);
         self.set_attempts(cursor);
@@ -146,7 +147,7 @@ fn chosen(case: &Value, next: &str) -> (Arc<Value>, Flow) {
     (Arc::new(output), Flow::Enter(next.to_owned()))
 }
 
-fn unusable(field: &str, value: &Value, wanted: &str) -> Failure {
+pub(super) fn unusable(field: &str, value: &Value, wanted: &str) -> Failure {
     let message = match value {
         Value::String(text) if text.len() <= 100 => format!("`{field}` is `{text}`, not {wanted}"),
         Value::Number(number) => format!("`{field}` is {number}, not {wanted}"),

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::children::{Outcome, Outcomes};
 use crate::failure::Failure;
 
 /// Something that happened to an execution.
@@ -34,6 +35,13 @@ pub enum Event {
     LeaseExpired,
     /// The instant that the execution waited for has come.
     TimerDue,
+    /// The children that it waits for have ended, or enough of them to go on.
+    ChildrenEnded {
+        /// The visit that began them.
+        visit: u32,
+        /// What came of them.
+        outcome: Outcome,
+    },
     /// `deadlineMs` is over.
     DeadlinePassed,
     /// Somebody wants the execution to end.
@@ -72,6 +80,8 @@ pub enum EventKind {
     LeaseExpired,
     /// [`Event::TimerDue`]
     TimerDue,
+    /// [`Event::ChildrenEnded`]
+    ChildrenEnded,
     /// [`Event::DeadlinePassed`]
     DeadlinePassed,
     /// [`Event::CancelRequested`]
@@ -88,13 +98,14 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Started,
         Self::AttemptSucceeded,
         Self::AttemptFailed,
         Self::AttemptYielded,
         Self::LeaseExpired,
         Self::TimerDue,
+        Self::ChildrenEnded,
         Self::DeadlinePassed,
         Self::CancelRequested,
         Self::RetryRequested,
@@ -125,6 +136,7 @@ impl Event {
             Self::AttemptYielded => EventKind::AttemptYielded,
             Self::LeaseExpired => EventKind::LeaseExpired,
             Self::TimerDue => EventKind::TimerDue,
+            Self::ChildrenEnded { .. } => EventKind::ChildrenEnded,
             Self::DeadlinePassed => EventKind::DeadlinePassed,
             Self::CancelRequested { .. } => EventKind::CancelRequested,
             Self::RetryRequested => EventKind::RetryRequested,
@@ -161,6 +173,14 @@ pub enum Fact {
     },
     /// Somebody wants the execution to go on.
     Resume,
+    /// The children that a visit to a step began have ended, or enough of them; or they could not begin.
+    ChildrenEnded {
+        /// The visit.
+        visit: u32,
+        /// Why they could not begin.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<Failure>,
+    },
 }
 
 impl From<Fact> for Event {
@@ -171,6 +191,11 @@ impl From<Fact> for Event {
             Fact::RetryStep { step } => Self::RetryStepRequested { step },
             Fact::Pause { reason } => Self::PauseRequested { reason },
             Fact::Resume => Self::ResumeRequested,
+            // What came of them is read when the fact is taken in: it may be large.
+            Fact::ChildrenEnded { visit, refusal } => {
+                let ended = || Outcome::Ended(Outcomes::default());
+                Self::ChildrenEnded { visit, outcome: refusal.map_or_else(ended, Outcome::Refused) }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Rejection;
 use super::command::Command;
+use super::event::Fact;
 use super::state::{Cursor, ExecutionStatus, Pause, StepState, StepStatus, after};
 use super::turn::{Flow, Turn};
 use crate::plan::PlannedStep;
@@ -39,6 +40,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn pause(&mut self, reason: Option<String>) -> Flow {
+        self.tell_children(&Fact::Pause { reason: reason.clone() });
         self.state.pause = Some(Pause { reason, since: self.now });
         // An attempt under way is left to end; what would follow it is held back then.
         if self.state.status != ExecutionStatus::Running {
@@ -49,15 +51,19 @@ impl Turn<'_> {
 
     /// Holds back what was about to begin, if the execution is to rest.
     pub(super) fn rest(&mut self) {
-        let begins = |it: &Command| matches!(it, Command::StartAttempt(_) | Command::WakeAt(_));
+        let begins = |it: &Command| {
+            matches!(it, Command::StartAttempt(_) | Command::StartChildren(_) | Command::WakeAt(_))
+        };
         if self.state.pause.is_none() || !self.commands.iter().any(begins) {
             return;
         }
-        if self.state.status == ExecutionStatus::Running
+        let begun =
+            |it: &Command| matches!(it, Command::StartAttempt(_) | Command::StartChildren(_));
+        if self.commands.iter().any(begun)
             && let Some(cursor) = self.state.cursor.take()
         {
             let cursor = self.unbegin(cursor);
-            self.state.cursor = Some(Cursor { until: Some(self.now), ..cursor });
+            self.state.cursor = Some(Cursor { until: Some(self.now), children: None, ..cursor });
         }
         self.commands.retain(|it| !begins(it));
         self.fall_asleep();
@@ -70,7 +76,11 @@ impl Turn<'_> {
 
     pub(super) fn resume(&mut self) -> Flow {
         self.state.pause = None;
+        self.tell_children(&Fact::Resume);
         let Some(cursor) = self.state.cursor.take() else { return self.begin() };
+        if cursor.children.is_some() {
+            return self.await_children(cursor);
+        }
         match cursor.until {
             Some(until) if until > self.now => self.wait_until(cursor, until),
             _ => {
@@ -106,6 +116,7 @@ impl Turn<'_> {
             failed: 0,
             lost: 0,
             until: Some(self.now),
+            children: None,
         });
         self.state.pause = Some(Pause { reason: Some(reason.to_owned()), since: self.now });
         self.fall_asleep();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::children::{Awaited, Item, Surroundings};
 use crate::failure::Failure;
 use crate::plan::Plan;
 
@@ -19,10 +20,27 @@ pub struct Execution {
     pub id: Uuid,
     /// The version that it runs.
     pub plan: Arc<Plan>,
-    /// What it was started with.
+    /// What it was started with; in a block, what the execution around it was started with.
     pub input: Arc<Value>,
+    /// What is around the block that it runs, if it runs one.
+    pub around: Option<Arc<Surroundings>>,
+    /// The item that it runs a block for.
+    pub item: Option<Item>,
     /// What changes.
     pub state: State,
+}
+
+impl Execution {
+    /// The id of the execution that it is a part of; its own, if it is no block's.
+    pub fn root_id(&self) -> Uuid {
+        self.around.as_ref().map_or(self.id, |around| around.root)
+    }
+
+    /// The places of the items that it is run for, the outermost first.
+    pub fn items(&self) -> Vec<u32> {
+        let around = self.around.iter().flat_map(|around| &around.path).copied();
+        around.chain(self.item.as_ref().map(|item| item.index)).collect()
+    }
 }
 
 /// The part of an execution that changes. Stored as JSON, without the outputs: those are in the history.
@@ -55,6 +73,17 @@ pub struct State {
     /// Where it came from, if it does not begin at its definition's first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Fork>,
+    /// How often it has begun children.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub visits: u32,
+    /// How many executions are above it that have called the next one as a workflow.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub depth: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// An execution that begins in the middle, with what another had found out by then.
@@ -107,6 +136,8 @@ impl State {
             pause: None,
             stopped_at: None,
             fork: None,
+            visits: 0,
+            depth: 0,
         }
     }
 
@@ -178,6 +209,9 @@ pub struct Cursor {
     /// Set while the execution waits for its next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
+    /// Set while the execution waits for children; `until` is then how long at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Awaited>,
 }
 
 /// What is known of one step.

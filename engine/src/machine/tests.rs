@@ -1,5 +1,6 @@
 //! Ways through the machine that people rely on. Every pair of status and event is visited in `tests/it`.
 
+mod children;
 mod control;
 mod recovery;
 
@@ -25,8 +26,9 @@ impl Run {
         let plan = Plan::compile(&definition, 1, &PluginLock::new()).unwrap();
         let now = DateTime::<Utc>::UNIX_EPOCH;
         let state = State::new(now, plan.deadline_ms);
-        let execution =
-            Execution { id: Uuid::from_u128(9), plan: plan.into(), input: input.into(), state };
+        let (plan, input) = (plan.into(), input.into());
+        let id = Uuid::from_u128(9);
+        let execution = Execution { id, plan, input, around: None, item: None, state };
         Self { execution, now, commands: Vec::new() }
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::command::{AttemptRecord, Command, RecordStatus, StartAttempt};
-use super::event::Event;
+use super::event::{Event, Fact};
 use super::state::{
     Cursor, Execution, ExecutionStatus, State, StepState, StepStatus, after, error_value,
 };
@@ -56,6 +56,7 @@ impl<'a> Turn<'a> {
             (S::Running,              E::AttemptYielded)                => self.yield_attempt(),
             (S::Running,              E::LeaseExpired)                  => self.lose_worker(),
             (S::Waiting,              E::TimerDue)                      => self.resume_attempt(),
+            (S::Waiting | S::Paused,  E::ChildrenEnded { visit, outcome }) => self.end_children(visit, outcome)?,
             (S::Pending | S::Running | S::Waiting | S::Paused, E::DeadlinePassed) => self.pass_deadline(),
             (S::Pending | S::Running | S::Waiting | S::Paused, E::CancelRequested { reason }) => self.cancel(reason),
             (S::Pending | S::Running | S::Waiting, E::PauseRequested { reason }) => self.pause(reason),
@@ -105,7 +106,7 @@ impl<'a> Turn<'a> {
         self.fail_with(cursor, &Failure::new(ErrorCode::WorkerLost, message), 0.0)
     }
 
-    fn fail_with(&mut self, cursor: Cursor, failure: &Failure, chance: f64) -> Flow {
+    pub(super) fn fail_with(&mut self, cursor: Cursor, failure: &Failure, chance: f64) -> Flow {
         self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
         let step = self.planned(&cursor.step);
         let tries = Tries {
@@ -158,6 +159,7 @@ impl<'a> Turn<'a> {
         match self.state.cursor.take() {
             Some(cursor) => match self.planned(&cursor.step).work {
                 Work::WaitFor(_) | Work::WaitUntil(_) => self.end_wait(&cursor),
+                _ if cursor.children.is_some() => self.time_out(cursor),
                 _ => self.start(cursor),
             },
             None => self.begin(),
@@ -182,6 +184,7 @@ impl<'a> Turn<'a> {
     /// Ends whatever the cursor is at. Only an attempt under way leaves a line in the history.
     fn stop(&mut self, step: StepStatus, record: RecordStatus, failure: &Failure) {
         let under_way = self.state.status == ExecutionStatus::Running;
+        self.tell_children(&Fact::Cancel { reason: Some(failure.message.clone()) });
         self.state.pause = None;
         let Some(cursor) = self.state.cursor.take() else { return };
         self.state.stopped_at = Some(cursor.step.clone());
@@ -248,6 +251,7 @@ impl<'a> Turn<'a> {
             failed: 0,
             lost: 0,
             until: None,
+            children: None,
         };
         match self.wanted(&step) {
             Ok(true) => self.start(cursor),
@@ -288,7 +292,7 @@ impl<'a> Turn<'a> {
 
     fn start(&mut self, cursor: Cursor) -> Flow {
         let step = self.planned(&cursor.step);
-        let cursor = Cursor { started_at: self.now, until: None, ..cursor };
+        let cursor = Cursor { started_at: self.now, until: None, children: None, ..cursor };
         match &step.work {
             Work::Attempt(config) => match self.evaluate(config, &step, "config") {
                 Ok(config) => self.start_attempt(cursor, step, config),
@@ -421,13 +425,17 @@ impl<'a> Turn<'a> {
     }
 
     fn scope<'s>(&'s self, place: &'s str) -> Scope<'s> {
+        let around = self.execution.around.as_deref();
         Scope {
             input: &self.execution.input,
             steps: &self.state.steps,
+            outer: around.map(|around| &around.steps),
+            item: self.execution.item.as_ref().or_else(|| around?.item.as_ref()),
             execution_id: self.execution.id,
+            root_id: self.execution.root_id(),
             workflow: &self.execution.plan.workflow,
             version: self.execution.plan.version,
-            error: self.state.error.as_ref(),
+            error: self.state.error.as_ref().or_else(|| around?.error.as_ref()),
             result: None,
             now: self.now,
             place,

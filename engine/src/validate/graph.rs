@@ -3,30 +3,60 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::control::{Control, ControlType};
-use crate::definition::{Definition, Step};
+use crate::control::{Control, ControlType, MAX_DEPTH, Region};
+use crate::definition::{MAX_STEPS, Step};
 use crate::diagnostic::Diagnostic;
-use crate::step_type::StepType;
 
 /// All problems of a definition's graph.
-pub(super) fn check(definition: &Definition) -> Vec<Diagnostic> {
-    let graph = Graph::of(&definition.steps);
-    let mut problems = duplicates(&definition.steps);
-    problems.extend(graph.dangling());
-    if problems.is_empty() {
-        problems.extend(graph.unreachable());
-        problems.extend(graph.endless());
+pub(super) fn check(regions: &[Region]) -> Vec<Diagnostic> {
+    let mut problems = extent(regions);
+    problems.extend(duplicates(regions));
+    for region in regions {
+        let graph = Graph::of(&region.steps);
+        let mut found = graph.dangling();
+        if found.is_empty() && problems.is_empty() {
+            found.extend(graph.unreachable());
+            found.extend(graph.endless());
+        }
+        for problem in &mut found {
+            problem.pointer.insert_str(0, &region.pointer);
+        }
+        problems.extend(found);
     }
     problems
 }
 
-fn duplicates(steps: &[Step]) -> Vec<Diagnostic> {
-    let mut seen = HashMap::new();
+/// Blocks that nest too deeply, and more steps in all than there may be.
+fn extent(regions: &[Region]) -> Vec<Diagnostic> {
+    let deep = regions.iter().filter(|region| region.depth > MAX_DEPTH);
+    let mut problems: Vec<_> = deep
+        .map(|region| {
+            let message = format!("blocks nest more than {MAX_DEPTH} deep here");
+            Diagnostic::new(region.pointer.clone(), "NESTED_TOO_DEEPLY", message)
+                .with_help("make the inner block a workflow of its own, and call it")
+        })
+        .collect();
+    let steps: usize = regions.iter().map(|region| region.steps.len()).sum();
+    if steps > MAX_STEPS {
+        let message = format!("there are {steps} steps in all blocks, the limit is {MAX_STEPS}");
+        problems.push(Diagnostic::new("/steps", "TOO_MANY_STEPS", message));
+    }
+    problems
+}
+
+/// Ids are unique over all blocks, so that an expression need not say which block it means.
+fn duplicates(regions: &[Region]) -> Vec<Diagnostic> {
+    let mut seen: HashMap<&str, String> = HashMap::new();
     let mut problems = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        if let Some(first) = seen.insert(step.id.as_str(), index) {
-            let message = format!("the id `{}` is already that of /steps/{first}", step.id);
-            problems.push(Diagnostic::new(format!("/steps/{index}/id"), "DUPLICATE_ID", message));
+    for region in regions {
+        for (index, step) in region.steps.iter().enumerate() {
+            let place = format!("{}/steps/{index}", region.pointer);
+            if let Some(first) = seen.get(step.id.as_str()) {
+                let message = format!("the id `{}` is already that of {first}", step.id);
+                problems.push(Diagnostic::new(format!("{place}/id"), "DUPLICATE_ID", message));
+            } else {
+                seen.insert(&step.id, place);
+            }
         }
     }
     problems
@@ -51,11 +81,8 @@ fn ways(step: &Step) -> Vec<Way> {
     let written = written
         .into_iter()
         .filter_map(|(field, to)| to.clone().map(|to| Way { field: field.to_owned(), to }));
-    let control = match step.step_type.parse() {
-        // What cannot be read is not an error of the graph.
-        Ok(StepType::Control(kind)) => kind.read(step).ok(),
-        _ => None,
-    };
+    // What cannot be read is not an error of the graph.
+    let control = Control::of(step);
     let targets = control.iter().flat_map(Control::targets);
     let led = targets.map(|(field, to)| Way { field, to: to.to_owned() });
     written.chain(led).collect()

@@ -6,17 +6,23 @@ use serde_json::Value;
 
 use super::schema::check_instance;
 use super::{CatalogEntry, StepCatalog};
-use crate::control::ControlType;
-use crate::definition::{Definition, Step};
+use crate::control::{ControlType, Region};
+use crate::definition::Step;
 use crate::diagnostic::Diagnostic;
 use crate::expression::Expression;
 use crate::plan::Plan;
 use crate::step_type::StepType;
 
 /// Step types and configs.
-pub(super) fn check(definition: &Definition, catalog: &dyn StepCatalog) -> Vec<Diagnostic> {
-    let steps = definition.steps.iter().enumerate();
-    steps.flat_map(|(index, step)| check_step(&format!("/steps/{index}"), step, catalog)).collect()
+pub(super) fn check(regions: &[Region], catalog: &dyn StepCatalog) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    for region in regions {
+        for (index, step) in region.steps.iter().enumerate() {
+            let pointer = format!("{}/steps/{index}", region.pointer);
+            problems.extend(check_step(&pointer, step, catalog));
+        }
+    }
+    problems
 }
 
 fn check_step(pointer: &str, step: &Step, catalog: &dyn StepCatalog) -> Vec<Diagnostic> {
@@ -41,10 +47,8 @@ fn check_step(pointer: &str, step: &Step, catalog: &dyn StepCatalog) -> Vec<Diag
     let entry = match &kind {
         StepType::Control(control) => {
             problems.extend(without_effect(pointer, step, *control));
-            problems.extend(control.read(step).ok().and_then(|it| it.fault()).map(|fault| {
-                Diagnostic::new(format!("{pointer}/config"), "CONFIG_INVALID", fault)
-            }));
-            CatalogEntry::Known { config_schema: Some(control.config_schema()) }
+            problems.extend(check_control(pointer, step, *control));
+            CatalogEntry::Unchecked
         }
         StepType::Native(name) => catalog.native(name),
         StepType::Plugin(reference) => catalog.plugin(reference),
@@ -66,11 +70,25 @@ fn check_step(pointer: &str, step: &Step, catalog: &dyn StepCatalog) -> Vec<Diag
     problems
 }
 
+/// What the engine itself has to read before anything runs. An expression may stand only where it reads one.
+fn check_control(pointer: &str, step: &Step, control: ControlType) -> Vec<Diagnostic> {
+    let problems = check_config(pointer, step, &control.config_schema());
+    if !problems.is_empty() {
+        return problems;
+    }
+    let invalid =
+        |message: String| Diagnostic::new(format!("{pointer}/config"), "CONFIG_INVALID", message);
+    match control.read(step) {
+        Ok(control) => control.fault().map(|fault| invalid(fault.to_owned())).into_iter().collect(),
+        Err(error) => vec![invalid(error.to_string())],
+    }
+}
+
 /// Fields that mean nothing on a control step: nothing is accepted that has no effect.
 fn without_effect(pointer: &str, step: &Step, control: ControlType) -> Vec<Diagnostic> {
     let written = [
-        ("retryPolicy", step.retry_policy.is_some()),
-        ("timeoutMs", step.timeout_ms.is_some()),
+        ("retryPolicy", step.retry_policy.is_some() && !control.has_children()),
+        ("timeoutMs", step.timeout_ms.is_some() && !control.has_children()),
         ("next", step.next.is_some() && !control.has_next()),
         ("onError", step.on_error.is_some() && !control.can_fail()),
         ("output", step.output.is_some() && !control.has_next()),
@@ -114,23 +132,38 @@ fn holds_expression(value: &Value) -> bool {
 }
 
 /// Steps that expressions name, and names that are not in scope where they stand.
-pub(super) fn check_references(definition: &Definition, plan: &Plan) -> Vec<Diagnostic> {
-    let ids: BTreeSet<&str> = definition.steps.iter().map(|step| step.id.as_str()).collect();
-    let mut check = References { ids, problems: Vec::new() };
-    for (index, step) in definition.steps.iter().enumerate() {
-        let Some(planned) = plan.step(&step.id) else { continue };
-        planned.for_each_expression(&mut |place, it, result_in_scope| {
-            check.visit(&format!("/steps/{index}{place}"), it, result_in_scope);
-        });
+pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    for region in regions {
+        let Some(plan) = plan.region(region.name.as_deref()) else { continue };
+        let mut check =
+            References { ids: in_scope(regions, region), has_item: region.has_item, problems };
+        for (index, step) in region.steps.iter().enumerate() {
+            let Some(planned) = plan.step(&step.id) else { continue };
+            planned.for_each_expression(&mut |place, it, result_in_scope| {
+                let pointer = format!("{}/steps/{index}{place}", region.pointer);
+                check.visit(&pointer, it, result_in_scope);
+            });
+        }
+        if let Some(output) = &plan.output {
+            let place = format!("{}/output", region.pointer);
+            output.for_each_expression(&place, &mut |place, it| check.visit(place, it, false));
+        }
+        problems = check.problems;
     }
-    if let Some(output) = &plan.output {
-        output.for_each_expression("/output", &mut |place, it| check.visit(place, it, false));
-    }
-    check.problems
+    problems
+}
+
+/// The steps of a region, and of those around it.
+fn in_scope<'a>(regions: &'a [Region], region: &'a Region) -> BTreeSet<&'a str> {
+    let outer = |region: &&'a Region| region.around.and_then(|at| regions.get(at));
+    let all = std::iter::successors(Some(region), outer);
+    all.flat_map(|region| region.steps.iter().map(|step| step.id.as_str())).collect()
 }
 
 struct References<'a> {
     ids: BTreeSet<&'a str>,
+    has_item: bool,
     problems: Vec<Diagnostic>,
 }
 
@@ -140,14 +173,21 @@ impl References<'_> {
             if self.ids.contains(id.as_str()) {
                 continue;
             }
-            let message = format!("the expression reads step `{id}`, which does not exist");
+            let message = format!(
+                "the expression reads step `{id}`, which there is not in its block or around it"
+            );
             let problem = Diagnostic::new(pointer, "UNKNOWN_STEP", message);
             self.problems.push(match Diagnostic::did_you_mean(id, self.ids.iter().copied()) {
                 Some(help) => problem.with_help(help),
                 None => problem,
             });
         }
-        if !result_in_scope && expression.roots_read().contains("result") {
+        let roots = expression.roots_read();
+        if !self.has_item && (roots.contains("item") || roots.contains("index")) {
+            let message = "`item` and `index` are in scope only within a `map`";
+            self.problems.push(Diagnostic::new(pointer, "EXPRESSION_INVALID", message));
+        }
+        if !result_in_scope && roots.contains("result") {
             let message = "`result` is in scope only in a step's own `output`";
             self.problems.push(
                 Diagnostic::new(pointer, "EXPRESSION_INVALID", message)

@@ -98,7 +98,7 @@ fn what_later_versions_add_is_unknown_now() {
         assert_ne!(problems(&definition), [], "{field}");
     }
     assert_eq!(
-        problems(&json!({ "name": "w", "steps": [step("a", &json!({ "type": "parallel" }))] })),
+        problems(&json!({ "name": "w", "steps": [step("a", &json!({ "type": "teleport" }))] })),
         [pair("/steps/0/type", "UNKNOWN_STEP_TYPE")]
     );
 }
@@ -266,4 +266,132 @@ fn expressions_in_control_steps_are_read() {
     );
     let found = problems(&control("transform", &json!({ "value": ["${input.}"] })));
     assert_eq!(found, [pair("/steps/0/config/value/0", "EXPRESSION_INVALID")]);
+}
+
+fn log(id: &str, config: &Value) -> Value {
+    json!({ "id": id, "type": "log", "config": config })
+}
+
+fn map(id: &str, steps: &Value) -> Value {
+    json!({ "id": id, "type": "map", "config": { "items": "${input.items}", "steps": steps } })
+}
+
+#[test]
+fn blocks_are_checked_like_the_whole() {
+    let message = json!({ "message": "${item.n} ${steps.first.output} ${index}" });
+    let inner = json!([log("a", &message)]);
+    let mut first = log("first", &json!({ "message": "m" }));
+    first["next"] = json!("each");
+    assert_eq!(problems(&json!({ "name": "w", "steps": [first, map("each", &inner)] })), []);
+
+    let at = |place: &str, code: &str| pair(&format!("/steps/0/config/steps/{place}"), code);
+    for (steps, wrong) in [
+        (json!([]), vec![pair("/steps/0/config/steps", "CONFIG_INVALID")]),
+        (json!([log("each", &json!({ "message": "m" }))]), vec![at("0/id", "DUPLICATE_ID")]),
+        (json!([log("a", &json!({}))]), vec![at("0/config", "MISSING_FIELD")]),
+        (json!([{ "id": "a", "type": "teleport" }]), vec![at("0/type", "UNKNOWN_STEP_TYPE")]),
+        (
+            json!([{ "id": "a", "type": "log", "config": { "message": "m" }, "next": "first" }]),
+            vec![at("0/next", "DANGLING_NEXT")],
+        ),
+        (
+            json!([log("a", &json!({ "message": "m" })), log("b", &json!({ "message": "m" }))]),
+            vec![at("1", "UNREACHABLE_STEP")],
+        ),
+        (
+            json!([log("a", &json!({ "message": "${steps.z.output}" }))]),
+            vec![at("0/config/message", "UNKNOWN_STEP")],
+        ),
+        (
+            json!([{ "id": "a", "type": "log", "config": { "message": "m" }, "wrong": 1 }]),
+            vec![at("0/wrong", "UNKNOWN_FIELD")],
+        ),
+    ] {
+        assert_eq!(
+            problems(&json!({ "name": "w", "steps": [map("each", &steps)] })),
+            wrong,
+            "{steps}"
+        );
+    }
+}
+
+#[test]
+fn what_is_in_a_block_is_out_of_scope_around_it() {
+    let inner = json!([log("a", &json!({ "message": "m" }))]);
+    let found = problems(
+        &json!({ "name": "w", "steps": [map("each", &inner)], "output": "${steps.a.output}" }),
+    );
+    assert_eq!(found, [pair("/output", "UNKNOWN_STEP")]);
+    for root in ["item", "index"] {
+        let definition = json!({ "name": "w", "steps": [log("a", &json!({ "message": format!("${{{root}}}") }))] });
+        assert_eq!(problems(&definition), [pair("/steps/0/config/message", "EXPRESSION_INVALID")]);
+    }
+}
+
+#[test]
+fn blocks_nest_to_a_stated_depth() {
+    let nested = |depth: usize| {
+        let mut steps = json!([log("s", &json!({ "message": "m" }))]);
+        for at in 0..depth {
+            steps = json!([map(&format!("m{at}"), &steps)]);
+        }
+        problems(&json!({ "name": "w", "steps": steps }))
+    };
+    assert_eq!(nested(8), []);
+    let deep = "/steps/0/config".repeat(9);
+    assert_eq!(nested(9), [pair(&deep, "NESTED_TOO_DEEPLY")]);
+    assert!(nested(30).iter().any(|(_, code)| code == "NESTED_TOO_DEEPLY"));
+}
+
+#[test]
+fn the_steps_of_all_blocks_count() {
+    let steps = |count: usize| {
+        let block = |from: usize, to: usize| -> Vec<_> {
+            let step = |at: usize| {
+                let mut step = log(&format!("s{at}"), &json!({ "message": "m" }));
+                if at + 1 < to {
+                    step["next"] = json!(format!("s{}", at + 1));
+                }
+                step
+            };
+            (from..to).map(step).collect()
+        };
+        let branches =
+            json!({ "a": { "steps": block(0, 600) }, "b": { "steps": block(600, count) } });
+        problems(&control("parallel", &json!({ "branches": branches })))
+    };
+    assert_eq!(steps(999), []);
+    assert_eq!(steps(1_000), [pair("/steps", "TOO_MANY_STEPS")]);
+}
+
+#[test]
+fn an_expression_may_stand_only_where_one_is_read() {
+    let config = json!({ "items": [], "steps": [log("a", &json!({ "message": "m" }))], "maxConcurrency": "${input.n}" });
+    assert_eq!(problems(&control("map", &config)), [pair("/steps/0/config", "CONFIG_INVALID")]);
+    let config = json!({ "workflow": "w", "version": "${input.v}" });
+    assert_eq!(
+        problems(&control("workflow", &config)),
+        [pair("/steps/0/config", "CONFIG_INVALID")]
+    );
+}
+
+#[test]
+fn names_and_numbers_of_children_are_checked() {
+    let branch = json!({ "steps": [log("a", &json!({ "message": "m" }))] });
+    let inner = json!([log("a", &json!({ "message": "m" }))]);
+    for (step_type, config) in [
+        ("parallel", json!({ "branches": {} })),
+        ("parallel", json!({ "branches": { "a b": branch } })),
+        ("parallel", json!({ "branches": { "a.b": branch } })),
+        ("map", json!({ "steps": inner })),
+        ("map", json!({ "items": [], "steps": inner, "maxConcurrency": 0 })),
+        ("map", json!({ "items": [], "steps": inner, "tolerateFailures": "101%" })),
+        ("map", json!({ "items": [], "steps": inner, "tolerateFailures": -1 })),
+        ("map", json!({ "items": [], "steps": inner, "batchSize": 0 })),
+        ("workflow", json!({})),
+        ("workflow", json!({ "workflow": "No Name" })),
+        ("workflow", json!({ "workflow": "w", "version": 0 })),
+    ] {
+        assert_ne!(problems(&control(step_type, &config)), [], "{step_type} {config}");
+    }
 }

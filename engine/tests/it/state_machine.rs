@@ -9,20 +9,49 @@ use serde_json::json;
 use stateflow_engine::definition::Definition;
 use stateflow_engine::failure::{ErrorCode, Failure};
 use stateflow_engine::machine::{
-    Command, Cursor, Event, EventKind, Execution, ExecutionStatus, Pause, Rejection, State,
-    StepState, StepStatus, Steps, transition,
+    Awaited, Command, Cursor, Event, EventKind, Execution, ExecutionStatus, Outcome, Outcomes,
+    Pause, Rejection, State, StepState, StepStatus, Steps, transition,
 };
 use stateflow_engine::plan::{Plan, PluginLock};
 use uuid::Uuid;
 
 const DOCUMENT: &str = include_str!("../../../docs/state-machine.md");
 
-/// An execution of one step that may be tried twice, in the given status.
-fn execution(status: ExecutionStatus) -> Execution {
-    let definition: Definition = serde_json::from_value(json!({ "name": "w", "steps": [
-        { "id": "s", "type": "log", "retryPolicy": { "maxAttempts": 2, "jitter": "none" } },
-    ] }))
-    .unwrap();
+/// A column of the table: a status, and whether the execution's step has begun children.
+#[derive(Clone, Copy)]
+struct Column {
+    status: ExecutionStatus,
+    has_children: bool,
+}
+
+impl Column {
+    fn all() -> impl Iterator<Item = Self> {
+        let with_children = |status| {
+            matches!(status, ExecutionStatus::Waiting | ExecutionStatus::Paused).then_some(true)
+        };
+        ExecutionStatus::ALL.into_iter().flat_map(move |status| {
+            let kinds = std::iter::once(false).chain(with_children(status));
+            kinds.map(move |has_children| Self { status, has_children })
+        })
+    }
+}
+
+impl std::fmt::Display for Column {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let children = if self.has_children { ", children" } else { "" };
+        write!(f, "{}{children}", self.status)
+    }
+}
+
+/// An execution of one step that may be tried twice, or that has begun two children.
+fn execution(Column { status, has_children }: Column) -> Execution {
+    let step = if has_children {
+        json!({ "id": "s", "type": "map", "config": { "items": [1, 2], "steps": [{ "id": "t", "type": "log" }] } })
+    } else {
+        json!({ "id": "s", "type": "log", "retryPolicy": { "maxAttempts": 2, "jitter": "none" } })
+    };
+    let definition: Definition =
+        serde_json::from_value(json!({ "name": "w", "steps": [step] })).unwrap();
     let plan = Plan::compile(&definition, 1, &PluginLock::new()).unwrap();
     let now = DateTime::<Utc>::UNIX_EPOCH;
     let at_the_step = !status.is_terminal() && status != ExecutionStatus::Pending;
@@ -34,13 +63,15 @@ fn execution(status: ExecutionStatus) -> Execution {
         failed: 0,
         lost: 0,
         until: (status != ExecutionStatus::Running).then_some(now + TimeDelta::seconds(1)),
+        children: has_children.then_some(Awaited { visit: 1, total: 2 }),
     });
     let step = StepState { status: StepStatus::Running, attempts: 1, error: None, output: None };
     let steps = if cursor.is_some() { Steps::from([("s".to_owned(), step)]) } else { Steps::new() };
     let pause = (status == ExecutionStatus::Paused).then_some(Pause { reason: None, since: now });
     let stopped_at = status.is_terminal().then(|| "s".to_owned());
     let state = State { status, cursor, steps, pause, stopped_at, ..State::new(now, None) };
-    Execution { id: Uuid::nil(), plan: Arc::new(plan), input: Arc::new(json!({})), state }
+    let (plan, input) = (Arc::new(plan), Arc::new(json!({})));
+    Execution { id: Uuid::nil(), plan, input, around: None, item: None, state }
 }
 
 fn event(kind: EventKind) -> Event {
@@ -55,6 +86,11 @@ fn event(kind: EventKind) -> Event {
         EventKind::AttemptYielded => Event::AttemptYielded,
         EventKind::LeaseExpired => Event::LeaseExpired,
         EventKind::TimerDue => Event::TimerDue,
+        EventKind::ChildrenEnded => {
+            let outputs = vec![Some(json!(1)), Some(json!(2))];
+            let outcomes = Outcomes { ended: 2, outputs, ..Outcomes::default() };
+            Event::ChildrenEnded { visit: 1, outcome: Outcome::Ended(outcomes) }
+        }
         EventKind::DeadlinePassed => Event::DeadlinePassed,
         EventKind::CancelRequested => Event::CancelRequested { reason: None },
         EventKind::RetryRequested => Event::RetryRequested,
@@ -65,8 +101,8 @@ fn event(kind: EventKind) -> Event {
 }
 
 /// What a cell does: the next status and the names of the commands, or a dash.
-fn cell(status: ExecutionStatus, kind: EventKind) -> String {
-    let outcome = transition(&execution(status), event(kind), DateTime::<Utc>::UNIX_EPOCH);
+fn cell(column: Column, kind: EventKind) -> String {
+    let outcome = transition(&execution(column), event(kind), DateTime::<Utc>::UNIX_EPOCH);
     match outcome {
         Ok(transition) => {
             let commands: Vec<_> = transition.commands.iter().map(name).collect();
@@ -86,6 +122,8 @@ fn name(command: &Command) -> &'static str {
     match command {
         Command::Record(_) => "record",
         Command::StartAttempt(_) => "start attempt",
+        Command::StartChildren(_) => "start children",
+        Command::TellChildren { .. } => "tell children",
         Command::WakeAt(_) => "wake at",
         Command::FinishExecution { .. } => "finish",
     }
@@ -94,19 +132,19 @@ fn name(command: &Command) -> &'static str {
 fn document() -> String {
     let mut text = String::from(
         "# The state machine\n\nGenerated by the engine's tests from `engine/src/machine/turn.rs`; do not edit. The execution \
-         of the table has one step that\nmay be tried twice, and is at its first attempt where it is at one. A bold word is \
-         the status that follows, after it the\ncommands; a dash is a typed rejection; `ended` is the rejection of what comes \
-         after the end.\n\n| event |",
+         of the table has one step that\nmay be tried twice, and is at its first attempt where it is at one; in the columns \
+         with children, its step is a `map` that\nhas begun two. A bold word is the status that follows, after it the \
+         commands; a dash is a typed rejection; `ended` is the\nrejection of what comes after the end.\n\n| event |",
     );
-    for status in ExecutionStatus::ALL {
-        write!(text, " {status} |").unwrap();
+    for column in Column::all() {
+        write!(text, " {column} |").unwrap();
     }
     text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(ExecutionStatus::ALL.len()));
+    text.push_str(&"---|".repeat(Column::all().count()));
     for kind in EventKind::ALL {
         write!(text, "\n| {kind} |").unwrap();
-        for status in ExecutionStatus::ALL {
-            write!(text, " {} |", cell(status, kind)).unwrap();
+        for column in Column::all() {
+            write!(text, " {} |", cell(column, kind)).unwrap();
         }
     }
     text.push('\n');
@@ -125,9 +163,10 @@ fn the_document_shows_the_table() {
 
 #[test]
 fn terminal_statuses_absorb_everything_but_a_retry() {
-    for status in ExecutionStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
+    for column in Column::all().filter(|column| column.status.is_terminal()) {
+        let status = column.status;
         for kind in EventKind::ALL {
-            let outcome = transition(&execution(status), event(kind), DateTime::<Utc>::UNIX_EPOCH);
+            let outcome = transition(&execution(column), event(kind), DateTime::<Utc>::UNIX_EPOCH);
             let again = matches!(kind, EventKind::RetryRequested | EventKind::RetryStepRequested);
             let retried = again && status != ExecutionStatus::Succeeded;
             assert_eq!(outcome.is_ok(), retried, "{status} {kind}");
@@ -137,13 +176,14 @@ fn terminal_statuses_absorb_everything_but_a_retry() {
 
 #[test]
 fn a_finished_execution_has_no_cursor_and_a_live_one_that_began_has() {
-    for status in ExecutionStatus::ALL {
+    for column in Column::all() {
+        let status = column.status;
         for kind in EventKind::ALL {
-            let outcome = transition(&execution(status), event(kind), DateTime::<Utc>::UNIX_EPOCH);
+            let outcome = transition(&execution(column), event(kind), DateTime::<Utc>::UNIX_EPOCH);
             let Ok(transition) = outcome else { continue };
             let ended = transition.state.status.is_terminal();
             let unbegun = status == ExecutionStatus::Pending && kind == EventKind::PauseRequested;
-            assert_eq!(transition.state.cursor.is_none(), ended || unbegun, "{status} {kind}");
+            assert_eq!(transition.state.cursor.is_none(), ended || unbegun, "{column} {kind}");
             let finishes =
                 transition.commands.iter().any(|it| matches!(it, Command::FinishExecution { .. }));
             assert_eq!(finishes, ended, "{status} {kind}");

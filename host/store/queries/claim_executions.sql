@@ -26,6 +26,10 @@ select
     e.workflow_id as "workflow_id!",
     e.version as "version!",
     e.state::text as "state!",
-    e.input::text as "input!"
+    e.input::text as "input!",
+    e.parent_id,
+    e.visit,
+    e.ordinal,
+    e.block
 from claimed c
 join executions e on e.id = c.execution_id

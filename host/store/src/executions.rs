@@ -6,6 +6,7 @@ use engine::machine::State;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::families::Kinship;
 use crate::leases::parse;
 use crate::{Store, StoreError};
 
@@ -38,6 +39,8 @@ pub struct Execution {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Where it belongs, if another execution has begun it.
+    pub kinship: Option<Kinship>,
 }
 
 /// An execution in a list: without payloads.
@@ -173,7 +176,7 @@ impl Store {
         let row = sqlx::query!(
             r#"select e.id, e.namespace_id, e.workflow_id, w.name as workflow, e.version, e.status,
                       e.state::text as "state!", e.input::text as "input!", e.labels, e.output::text,
-                      e.failure::text, e.started_at, e.finished_at
+                      e.failure::text, e.started_at, e.finished_at, e.parent_id, e.visit, e.ordinal, e.block
                from executions e
                join workflows w on w.id = e.workflow_id
                where e.id = $1 and e.namespace_id = $2"#,
@@ -197,6 +200,7 @@ impl Store {
             failure: optional("failure", row.failure.as_deref())?,
             started_at: row.started_at,
             finished_at: row.finished_at,
+            kinship: Kinship::of(row.parent_id, row.visit, row.ordinal, row.block),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The journal: the one door through which state changes. Group commit, guarded by leases.
 
 mod columns;
+mod kin;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use engine::attempt::LogLine;
 use engine::failure::Failure;
-use engine::machine::{AttemptRecord, State};
+use engine::machine::{AttemptRecord, Fact, State};
 use serde_json::Value;
+use sqlx::PgExecutor;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -18,6 +20,8 @@ use crate::group_commit::{Batches, Entry, Submitter};
 use crate::wakeups::Wakeups;
 use crate::{Store, StoreError};
 use columns::{LateColumns, WriteColumns};
+pub use kin::Birth;
+use kin::Kin;
 
 /// How many transitions may wait for the commit under way; who comes then waits for room.
 const MAX_WAITING: usize = 1_024;
@@ -48,6 +52,26 @@ pub struct Write {
     pub consumed: Vec<i64>,
     /// How many facts had been posted when the writer last read the inbox.
     pub seen_signals: i32,
+    /// The family that it is counted in when it ends: the parent, and the visit.
+    pub family: Option<(Uuid, u32)>,
+    /// What else the transition does, to other executions.
+    pub kin: Vec<KinAct>,
+}
+
+/// What a transition does to other executions, in the same commit.
+#[derive(Debug)]
+pub enum KinAct {
+    /// Begins a family.
+    Begin(Box<Birth>),
+    /// Tells the members of a family that have not ended.
+    Tell {
+        /// The visit that began it.
+        visit: u32,
+        /// What they are told.
+        fact: Fact,
+    },
+    /// Tells itself: the family could not begin.
+    Refuse(Fact),
 }
 
 /// What becomes of an execution's place in the queue.
@@ -156,7 +180,17 @@ impl Writer {
         columns: &WriteColumns,
         again: bool,
     ) -> Result<HashMap<Uuid, Written>, StoreError> {
-        let mut outcomes = self.commit_transitions(columns).await?;
+        let kin = Kin::of(batch.iter().map(|entry| &entry.item));
+        let rows = if kin.is_empty() {
+            commit_transitions(&self.store.pool, self.worker_id, columns).await?
+        } else {
+            self.commit_with_kin(columns, &kin).await?
+        };
+        let watched = rows.iter().filter(|row| row.watched).map(|row| row.execution_id);
+        self.wakeups.ended(watched.filter_map(|id| columns.ended(id)).collect());
+        let held = rows.into_iter().filter(|row| !row.watched);
+        let mut outcomes: HashMap<_, _> =
+            held.map(|row| (row.execution_id, Written::Durable { signals: row.signals })).collect();
         if outcomes.len() < columns.execution_id.len() {
             if again {
                 outcomes.extend(self.committed_before(columns, &outcomes).await?);
@@ -166,51 +200,19 @@ impl Writer {
         Ok(outcomes)
     }
 
-    async fn commit_transitions(
+    /// The transitions, and what they do to other executions, in one transaction.
+    async fn commit_with_kin(
         &self,
-        it: &WriteColumns,
-    ) -> Result<HashMap<Uuid, Written>, StoreError> {
-        let (first, more) = (&it.first, &it.more);
-        let rows = sqlx::query_file!(
-            "queries/commit_transitions.sql",
-            self.worker_id,
-            &it.execution_id,
-            &it.lease_epoch,
-            &it.disposition as &[&str],
-            &it.status as &[&str],
-            &it.state,
-            &it.due_at as &[Option<DateTime<Utc>>],
-            &it.seen_signals,
-            &it.record_count,
-            &it.output as &[Option<String>],
-            &it.failure as &[Option<String>],
-            &it.taken_up_at,
-            &first.sequence as &[Option<i32>],
-            &first.step_id as &[Option<String>],
-            &first.attempt as &[Option<i32>],
-            &first.status as &[Option<&str>],
-            &first.started_at as &[Option<DateTime<Utc>>],
-            &first.finished_at as &[Option<DateTime<Utc>>],
-            &first.output as &[Option<String>],
-            &first.failure as &[Option<String>],
-            &it.logs as &[Option<String>],
-            &more.execution_id,
-            &more.sequence,
-            &more.step_id,
-            &more.attempt,
-            &more.status as &[&str],
-            &more.started_at,
-            &more.finished_at,
-            &more.output as &[Option<String>],
-            &more.failure as &[Option<String>],
-            &it.consumed,
-        )
-        .fetch_all(&self.store.pool)
-        .await?;
-        let watched = rows.iter().filter(|row| row.watched).map(|row| row.execution_id);
-        self.wakeups.ended(watched.filter_map(|id| it.ended(id)).collect());
-        let held = rows.into_iter().filter(|row| !row.watched);
-        Ok(held.map(|row| (row.execution_id, Written::Durable { signals: row.signals })).collect())
+        columns: &WriteColumns,
+        kin: &Kin<'_>,
+    ) -> Result<Vec<Held>, StoreError> {
+        let mut transaction = self.store.pool.begin().await?;
+        let rows = commit_transitions(&mut *transaction, self.worker_id, columns).await?;
+        let held = rows.iter().map(|row| row.execution_id).collect();
+        let stirred = kin.apply(&mut transaction, &held).await?;
+        transaction.commit().await?;
+        stirred.tell(&self.wakeups);
+        Ok(rows)
     }
 
     /// After a connection broke it is not known whether its commit arrived. It did if the execution carries
@@ -266,9 +268,63 @@ impl Writer {
     }
 }
 
+/// An execution whose lease was held; another row of it if somebody waits for its end.
+struct Held {
+    execution_id: Uuid,
+    signals: i32,
+    watched: bool,
+}
+
+async fn commit_transitions(
+    executor: impl PgExecutor<'_>,
+    worker_id: Uuid,
+    it: &WriteColumns,
+) -> Result<Vec<Held>, StoreError> {
+    let (first, more) = (&it.first, &it.more);
+    let rows = sqlx::query_file_as!(
+        Held,
+        "queries/commit_transitions.sql",
+        worker_id,
+        &it.execution_id,
+        &it.lease_epoch,
+        &it.disposition as &[&str],
+        &it.status as &[&str],
+        &it.state,
+        &it.due_at as &[Option<DateTime<Utc>>],
+        &it.seen_signals,
+        &it.record_count,
+        &it.output as &[Option<String>],
+        &it.failure as &[Option<String>],
+        &it.taken_up_at,
+        &first.sequence as &[Option<i32>],
+        &first.step_id as &[Option<String>],
+        &first.attempt as &[Option<i32>],
+        &first.status as &[Option<&str>],
+        &first.started_at as &[Option<DateTime<Utc>>],
+        &first.finished_at as &[Option<DateTime<Utc>>],
+        &first.output as &[Option<String>],
+        &first.failure as &[Option<String>],
+        &it.logs as &[Option<String>],
+        &more.execution_id,
+        &more.sequence,
+        &more.step_id,
+        &more.attempt,
+        &more.status as &[&str],
+        &more.started_at,
+        &more.finished_at,
+        &more.output as &[Option<String>],
+        &more.failure as &[Option<String>],
+        &it.consumed,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows)
+}
+
 /// About how many bytes a write brings.
 fn weight(write: &Write) -> usize {
     let outputs = write.records.iter().filter_map(|record| record.output.as_deref());
     let logs: usize = write.logs.iter().map(|line| line.message.len()).sum();
-    256 + logs + outputs.map(engine::expression::json_size).sum::<usize>()
+    let births = write.kin.iter().map(KinAct::weight);
+    256 + logs + outputs.map(engine::expression::json_size).sum::<usize>() + births.sum::<usize>()
 }

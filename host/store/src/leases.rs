@@ -5,6 +5,7 @@ use engine::machine::State;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::families::Kinship;
 use crate::{Store, StoreError};
 
 /// How many leases one call expires: a lost worker's backlog comes back in pieces.
@@ -31,6 +32,8 @@ pub struct Claimed {
     pub state: State,
     /// What it was started with.
     pub input: Value,
+    /// Where it belongs, if another execution has begun it.
+    pub kinship: Option<Kinship>,
 }
 
 impl Store {
@@ -59,6 +62,7 @@ impl Store {
                 version: row.version,
                 state,
                 input,
+                kinship: Kinship::of(row.parent_id, row.visit, row.ordinal, row.block),
             });
         }
         self.restore_outputs(&mut claimed).await?;

@@ -4,6 +4,7 @@ mod connection;
 pub use connection::{Schema, Store, StoreSettings};
 
 pub mod executions;
+pub mod families;
 pub mod forks;
 pub mod plugins;
 pub mod workflows;

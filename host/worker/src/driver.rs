@@ -7,18 +7,19 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::attempt::{AttemptContext, LogLine};
-use engine::machine::{self, Command, Event, Execution, Fact, StartAttempt, Transition};
+use engine::machine::{self, Command, Event, Execution, Fact, Family, StartAttempt, Transition};
 use store::Store;
-use store::journal::{Disposition, Write, Written};
+use store::journal::{Disposition, KinAct, Write, Written};
 use store::leases::Claimed;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::attempts::Attempts;
 use crate::clock::DatabaseClock;
 use crate::intake::Intake;
+use crate::kin::{Kin, Origin};
 use crate::metrics::WorkerMetrics;
-use crate::plans::Plans;
 use crate::tenure::{Holding, Tenure};
 
 /// An attempt that takes longer than this is worth a write that says so.
@@ -29,7 +30,7 @@ const SLOT_PATIENCE: Duration = Duration::from_secs(1);
 /// What all drivers of a worker share.
 pub(crate) struct Shared {
     pub(crate) store: Store,
-    pub(crate) plans: Plans,
+    pub(crate) kin: Kin,
     pub(crate) attempts: Attempts,
     pub(crate) intake: Arc<Intake>,
     pub(crate) clock: DatabaseClock,
@@ -74,19 +75,20 @@ impl Driver {
     }
 
     async fn drive(self) -> anyhow::Result<()> {
-        let plan = self.shared.plans.get(self.claimed.workflow_id, self.claimed.version).await?;
-        let Claimed {
-            execution_id, lease_epoch, signals, lost, namespace_id, state, input, ..
-        } = self.claimed;
-        let taken_up_at = self.shared.clock.now();
-        let execution = Execution { id: execution_id, plan, input: Arc::new(input), state };
+        let (shared, claimed) = (self.shared, self.claimed);
+        let taken_up_at = shared.clock.now();
+        let Claimed { lease_epoch, signals, lost, namespace_id, workflow_id, version, .. } =
+            claimed;
+        let family = claimed.kinship.as_ref().map(|kin| (kin.parent_id, kin.visit));
+        let execution = shared.kin.execution(claimed).await?;
         let mut drive = Drive {
-            shared: self.shared,
+            shared,
             tenure: self.tenure,
             holding: self.holding,
             execution,
             lease_epoch,
-            namespace_id,
+            origin: Origin { namespace_id, workflow_id, version },
+            family,
             taken_up_at,
             lost,
             stored: None,
@@ -106,7 +108,9 @@ struct Drive {
     holding: Holding,
     execution: Execution,
     lease_epoch: i64,
-    namespace_id: i32,
+    origin: Origin,
+    /// The family that it is counted in when it ends.
+    family: Option<(Uuid, u32)>,
     taken_up_at: DateTime<Utc>,
     /// The lease before this one was lost.
     lost: bool,
@@ -205,7 +209,9 @@ impl Drive {
         self.posted = posted;
         self.seen = posted - left;
         self.consumed.extend(facts[..taken].iter().map(|it| it.id));
-        Ok(applying.map(|at| Event::from(facts.swap_remove(at).fact)))
+        let Some(at) = applying else { return Ok(None) };
+        let event = Event::from(facts.swap_remove(at).fact);
+        Ok(Some(self.shared.kin.with_outcomes(event, &self.execution).await?))
     }
 
     fn applies(&self, fact: &Fact) -> bool {
@@ -222,6 +228,7 @@ impl Drive {
         let mut records = Vec::new();
         let mut disposition = Disposition::Keep;
         let (mut wish, mut ended) = (None, None);
+        let mut kin = Vec::new();
         for command in transition.commands {
             match command {
                 Command::Record(record) => records.push(record),
@@ -229,13 +236,18 @@ impl Drive {
                     ended = Some(status);
                     disposition = Disposition::Finish { output, failure };
                 }
-                Command::WakeAt(instant) if self.waits_in_queue(instant) => {
+                Command::StartChildren(family) => {
+                    kin.push(self.begin(*family, &transition.state).await?);
+                }
+                Command::TellChildren { visit, fact } => kin.push(KinAct::Tell { visit, fact }),
+                Command::WakeAt(instant) if self.waits_in_queue(&transition.state, instant) => {
                     disposition = Disposition::Release(instant);
                 }
                 other => wish = Some(other),
             }
         }
-        let write = Write { records, logs, ..self.write_of(disposition, transition.state.clone()) };
+        let write =
+            Write { records, logs, kin, ..self.write_of(disposition, transition.state.clone()) };
         match self.tenure.journal.write(write).await? {
             Written::Durable { signals } => {
                 self.posted = self.posted.max(signals);
@@ -265,11 +277,22 @@ impl Drive {
             logs: Vec::new(),
             consumed: std::mem::take(&mut self.consumed),
             seen_signals: self.seen,
+            family: self.family,
+            kin: Vec::new(),
         }
     }
 
-    fn waits_in_queue(&self, instant: DateTime<Utc>) -> bool {
-        self.crowded_out
+    /// A family that the next write begins.
+    async fn begin(&self, family: Family, state: &machine::State) -> anyhow::Result<KinAct> {
+        let now = self.shared.clock.now();
+        let begun_at = state.cursor.as_ref().map_or(now, |cursor| cursor.started_at);
+        self.shared.kin.begin(&self.origin, family, now, begun_at).await
+    }
+
+    fn waits_in_queue(&self, state: &machine::State, instant: DateTime<Utc>) -> bool {
+        let has_children = state.cursor.as_ref().is_some_and(|cursor| cursor.children.is_some());
+        has_children
+            || self.crowded_out
             || self.shared.draining.is_cancelled()
             || self.shared.clock.until(instant) > self.shared.short_wait
     }
@@ -289,7 +312,10 @@ impl Drive {
                 None => self.yield_attempt().await,
             },
             Command::WakeAt(instant) => self.wait(instant).await,
-            Command::Record(_) | Command::FinishExecution { .. } => Ok(Next::Leave),
+            Command::Record(_)
+            | Command::StartChildren(_)
+            | Command::TellChildren { .. }
+            | Command::FinishExecution { .. } => Ok(Next::Leave),
         }
     }
 
@@ -326,14 +352,15 @@ impl Drive {
     ) -> anyhow::Result<Next> {
         let number = start.attempt;
         let context = AttemptContext {
-            execution_id: self.execution.id,
+            execution_id: self.execution.root_id(),
+            items: self.execution.items(),
             namespace: "default".to_owned(),
             workflow: self.execution.plan.workflow.clone(),
             step_id: start.step.step.id.clone(),
             attempt: number,
         };
         let shared = Arc::clone(&self.shared);
-        let attempt = shared.attempts.run(self.namespace_id, context, start);
+        let attempt = shared.attempts.run(self.origin.namespace_id, context, start);
         tokio::pin!(attempt);
         let deadline = self.sleep_to_deadline();
         tokio::pin!(deadline);

@@ -6,6 +6,7 @@ pub use worker::{Worker, WorkerParts, WorkerSettings};
 mod claimer;
 mod driver;
 mod intake;
+mod kin;
 mod maintenance;
 mod tenure;
 

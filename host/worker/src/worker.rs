@@ -19,6 +19,7 @@ use crate::claimer::Claimer;
 use crate::clock::DatabaseClock;
 use crate::driver::Shared;
 use crate::intake::Intake;
+use crate::kin::Kin;
 use crate::maintenance::{Heartbeats, reap};
 use crate::metrics::WorkerMetrics;
 use crate::plans::Plans;
@@ -93,7 +94,7 @@ impl Worker {
         let shared = Shared {
             intake: Arc::new(Intake::new(settings.concurrency as usize)),
             clock: DatabaseClock::default(),
-            plans: Plans::new(parts.store.clone()),
+            kin: Kin::new(parts.store.clone(), Plans::new(parts.store.clone())),
             attempts: Attempts {
                 native: parts.native,
                 plugins,

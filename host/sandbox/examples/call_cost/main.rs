@@ -169,6 +169,7 @@ fn call_of(sandbox: &Sandbox, config: Value) -> PluginCall {
     PluginCall {
         attempt: AttemptContext {
             execution_id: Uuid::from_u128(1),
+            items: Vec::new(),
             namespace: "default".into(),
             workflow: "measure".into(),
             step_id: "measure".into(),

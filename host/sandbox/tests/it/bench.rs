@@ -35,6 +35,7 @@ pub(crate) fn sandbox() -> Sandbox {
 pub(crate) fn attempt(number: u32) -> AttemptContext {
     AttemptContext {
         execution_id: Uuid::from_u128(1),
+        items: Vec::new(),
         namespace: "default".into(),
         workflow: "w".into(),
         step_id: "s".into(),

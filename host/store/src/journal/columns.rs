@@ -168,7 +168,7 @@ impl LateColumns {
     }
 }
 
-fn text(value: &impl Serialize) -> String {
+pub(super) fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("values and states always print as JSON")
 }
 

@@ -118,5 +118,7 @@ pub(crate) fn write(claimed: &Claimed, disposition: Disposition) -> Write {
         logs: Vec::new(),
         consumed: Vec::new(),
         seen_signals: claimed.signals,
+        family: None,
+        kin: Vec::new(),
     }
 }

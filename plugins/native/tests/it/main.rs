@@ -23,6 +23,7 @@ use uuid::Uuid;
 fn attempt() -> AttemptContext {
     AttemptContext {
         execution_id: Uuid::from_u128(7),
+        items: Vec::new(),
         namespace: "default".into(),
         workflow: "orders".into(),
         step_id: "charge".into(),
