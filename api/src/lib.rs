@@ -10,8 +10,10 @@ pub use router::router;
 mod state;
 pub use state::{ApiParts, ApiState};
 
+mod approvals;
 mod executions;
 mod health;
+mod messages;
 mod plugins;
 mod workflows;
 

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{executions, health, plugins, request_id, workflows};
+use crate::{approvals, executions, health, messages, plugins, request_id, workflows};
 
 /// What a call's own fields may add to its payload.
 const ENVELOPE_BYTES: usize = 64 << 10;
@@ -38,6 +38,10 @@ pub fn router(state: ApiState) -> Router {
     let starts = OpenApiRouter::new()
         .routes(routes!(executions::start::execute))
         .routes(routes!(executions::fork::fork))
+        .routes(routes!(messages::event))
+        .routes(routes!(messages::signal))
+        .routes(routes!(messages::token))
+        .routes(routes!(approvals::decide))
         .layer(DefaultBodyLimit::max(MAX_START_BYTES));
     let batches = OpenApiRouter::new()
         .routes(routes!(executions::start::execute_batch))
@@ -47,6 +51,8 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(executions::read::get))
         .routes(routes!(executions::read::timeline))
         .routes(routes!(executions::children::children))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::get))
         .routes(routes!(executions::logs::logs))
         .routes(routes!(executions::why::why))
         .routes(routes!(executions::act::cancel))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::callback::CallbackKey;
 use engine::control;
 use engine::definition::{Definition, Step};
 use native::NativeSteps;
@@ -13,7 +14,7 @@ use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::workflows::Workflow;
 use store::{DEFAULT_NAMESPACE, Store, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::admission::PIECE_BYTES;
@@ -65,6 +66,7 @@ pub struct Inner {
     definitions: moka::future::Cache<(Uuid, i32), Arc<Definition>>,
     workflows: moka::future::Cache<String, Arc<Workflow>>,
     namespace_id: i32,
+    callbacks: OnceCell<CallbackKey>,
     room: Arc<Semaphore>,
     room_pieces: u32,
 }
@@ -106,6 +108,7 @@ impl ApiState {
                 .time_to_live(WORKFLOWS_KEPT_FOR)
                 .build(),
             namespace_id: DEFAULT_NAMESPACE,
+            callbacks: OnceCell::new(),
             room: Arc::new(Semaphore::new(room_pieces as usize)),
             room_pieces,
         })))
@@ -155,6 +158,11 @@ impl ApiState {
         let definition = Arc::new(definition);
         self.definitions.insert(key, Arc::clone(&definition)).await;
         Ok(definition)
+    }
+
+    /// The key that wait tokens are made with.
+    pub(crate) async fn callback_key(&self) -> Result<CallbackKey, StoreError> {
+        self.callbacks.get_or_try_init(|| self.store.callback_key()).await.copied()
     }
 
     /// The steps that an execution runs: its version's, or its block's.

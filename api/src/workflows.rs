@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use chrono::{DateTime, Utc};
+use engine::definition::Trigger;
 use engine::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -197,8 +198,14 @@ pub(crate) async fn schema() -> Json<Value> {
 }
 
 fn new_version(namespace_id: i32, publishable: Publishable) -> NewVersion {
+    let triggers = publishable.definition.all_triggers();
+    let events = triggers.filter_map(|(_, trigger)| match trigger {
+        Trigger::Event { event, .. } => Some(event.clone()),
+        Trigger::Manual {} => None,
+    });
     NewVersion {
         namespace_id,
+        events: events.collect(),
         name: publishable.definition.name,
         definition: publishable.value,
         plugin_lock: publishable.lock,

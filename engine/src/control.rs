@@ -4,11 +4,13 @@
 //! but a place in the queue; `parallel`, `map` and `workflow` begin other executions and wait for them.
 
 mod blocks;
+mod waits;
 
 pub use blocks::{
-    Block, Call, DEFAULT_CONCURRENCY, MAX_BRANCHES, MAX_DEPTH, MAX_ITEMS, Map, Parallel, Region,
-    Tolerance, block_name, is_of_items, regions,
+    Block, Call, DEFAULT_CONCURRENCY, MAX_BRANCHES, MAX_DEPTH, MAX_ITEMS, Map, ON_FAILURE,
+    Parallel, Region, Role, Tolerance, block_name, compensation_name, is_of_items, regions,
 };
+pub use waits::{Approval, Emit, EventWait, MAX_APPROVERS, MAX_LOOKBACK_MS, TokenWait, Wait};
 
 use std::fmt;
 
@@ -42,6 +44,10 @@ pub enum ControlType {
     Map,
     /// Runs another workflow.
     Workflow,
+    /// Waits for people.
+    Approval,
+    /// Sends an event.
+    Emit,
 }
 
 /// A control step's config.
@@ -63,6 +69,10 @@ pub enum Control {
     Map(Map),
     /// See [`ControlType::Workflow`].
     Workflow(Call),
+    /// See [`ControlType::Approval`].
+    Approval(Approval),
+    /// See [`ControlType::Emit`].
+    Emit(Emit),
 }
 
 /// `switch`: goes on at the first case whose expression is true.
@@ -95,19 +105,6 @@ pub struct Transform {
     pub value: Value,
 }
 
-/// `wait`: lets time pass. One of the two.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Wait {
-    /// So many milliseconds, or an expression that gives them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "milliseconds")]
-    pub duration_ms: Option<Value>,
-    /// Until this instant (RFC 3339), or an expression that gives one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-}
-
 /// `succeed`: ends the execution well.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -132,7 +129,7 @@ pub struct Fail {
 
 impl ControlType {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Switch,
         Self::Transform,
         Self::Wait,
@@ -141,6 +138,8 @@ impl ControlType {
         Self::Parallel,
         Self::Map,
         Self::Workflow,
+        Self::Approval,
+        Self::Emit,
     ];
 
     /// The type as it is written in a definition.
@@ -154,6 +153,8 @@ impl ControlType {
             Self::Parallel => "parallel",
             Self::Map => "map",
             Self::Workflow => "workflow",
+            Self::Approval => "approval",
+            Self::Emit => "emit",
         }
     }
 
@@ -173,6 +174,8 @@ impl ControlType {
             Self::Parallel => schema_of::<Parallel>(),
             Self::Map => schema_of::<Map>(),
             Self::Workflow => schema_of::<Call>(),
+            Self::Approval => schema_of::<Approval>(),
+            Self::Emit => schema_of::<Emit>(),
         }
     }
 
@@ -188,12 +191,15 @@ impl ControlType {
             Self::Parallel => Control::Parallel(parse(config)?),
             Self::Map => Control::Map(parse(config)?),
             Self::Workflow => Control::Workflow(parse(config)?),
+            Self::Approval => Control::Approval(parse(config)?),
+            Self::Emit => Control::Emit(parse(config)?),
         })
     }
 
     /// Whether `next` says what follows. The others lead elsewhere, or nowhere.
     pub fn has_next(self) -> bool {
-        matches!(self, Self::Transform | Self::Wait) || self.has_children()
+        matches!(self, Self::Transform | Self::Wait | Self::Approval | Self::Emit)
+            || self.has_children()
     }
 
     /// Whether it waits for executions that it begins.
@@ -233,23 +239,38 @@ impl Control {
             Self::Parallel(_) => ControlType::Parallel,
             Self::Map(_) => ControlType::Map,
             Self::Workflow(_) => ControlType::Workflow,
+            Self::Approval(_) => ControlType::Approval,
+            Self::Emit(_) => ControlType::Emit,
         }
     }
 
     /// What is wrong with the config that its schema cannot say.
     pub fn fault(&self) -> Option<&'static str> {
-        let Self::Wait(wait) = self else { return blocks::fault(self) };
-        let one = wait.duration_ms.is_some() != wait.until.is_some();
-        (!one).then_some("a wait has either `durationMs` or `until`")
+        match self {
+            Self::Wait(wait) => wait.fault(),
+            control => blocks::fault(control),
+        }
     }
 
     /// The steps that the config itself leads to, and where it says so: JSON pointers within the step.
     pub fn targets(&self) -> Vec<(String, &str)> {
-        let Self::Switch(switch) = self else { return Vec::new() };
-        let cases = switch.cases.iter().enumerate();
+        match self {
+            Self::Switch(switch) => switch.targets(),
+            Self::Wait(Wait { on_timeout: to, .. })
+            | Self::Approval(Approval { on_timeout: to, .. }) => {
+                to.iter().map(|to| ("/config/onTimeout".to_owned(), to.as_str())).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Switch {
+    fn targets(&self) -> Vec<(String, &str)> {
+        let cases = self.cases.iter().enumerate();
         let cases =
             cases.map(|(at, case)| (format!("/config/cases/{at}/next"), case.next.as_str()));
-        let default = switch.default.as_deref().map(|it| ("/config/default".to_owned(), it));
+        let default = self.default.as_deref().map(|it| ("/config/default".to_owned(), it));
         cases.chain(default).collect()
     }
 }
@@ -260,14 +281,6 @@ fn schema_of<T: JsonSchema>() -> Value {
 
 fn parse<T: DeserializeOwned>(config: Value) -> Result<T, serde_json::Error> {
     serde_json::from_value(config)
-}
-
-/// A number, or a text that holds an expression.
-fn milliseconds(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "description": "So many milliseconds, or an expression that gives them.",
-        "type": ["integer", "string"], "minimum": 0, "maximum": crate::definition::MAX_DURATION_MS,
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::control::Block;
 use crate::retry::RetryPolicy;
 
 /// The most steps of one definition.
@@ -49,9 +50,25 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 315_360_000_000_i64))]
     pub deadline_ms: Option<u64>,
+    /// Runs when the execution has failed, after everything was undone, with `error` in scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<Block>,
     /// What starts executions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+    /// What starts executions, if there is more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub triggers: Vec<Trigger>,
+}
+
+impl Definition {
+    /// All of its triggers, and where each stands.
+    pub fn all_triggers(&self) -> impl Iterator<Item = (String, &Trigger)> {
+        let one = self.trigger.iter().map(|it| ("/trigger".to_owned(), it));
+        let more = self.triggers.iter().enumerate();
+        one.chain(more.map(|(at, it)| (format!("/triggers/{at}"), it)))
+    }
 }
 
 /// One unit of a definition.
@@ -90,6 +107,9 @@ pub struct Step {
     /// The step that runs when all attempts have failed; without it the execution fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_error: Option<String>,
+    /// Undoes what the step has done, if the execution fails or is cancelled after the step has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<Block>,
     /// Tighter limits for a plugin step, never above the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<StepLimits>,
@@ -133,11 +153,23 @@ pub struct StepLimits {
 }
 
 /// A rule that starts executions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", deny_unknown_fields)]
 pub enum Trigger {
     /// Somebody asks for it.
     Manual {},
+    /// An event starts one.
+    Event {
+        /// The event's name.
+        #[schemars(regex(pattern = r"^[A-Za-z0-9._/-]{1,200}$"))]
+        event: String,
+        /// An expression over `event.data`; the event starts an execution only if it is true.
+        #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+        matching: Option<String>,
+        /// The execution's input, usually an expression over `event`; without it, `event.data`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Value>,
+    },
 }
 
 /// The JSON Schema (2020-12) of a definition, generated from the types above.

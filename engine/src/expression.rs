@@ -17,7 +17,7 @@ pub use template::{Template, TemplateError};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use cel::{Context, Env, Program};
+use cel::{Context, Env, IdedExpr};
 use serde_json::Value;
 
 use references::References;
@@ -65,7 +65,7 @@ pub enum ExpressionError {
 /// One parsed expression, without its `${` and `}`.
 pub struct Expression {
     source: String,
-    program: Program,
+    tree: IdedExpr,
     references: References,
 }
 
@@ -89,7 +89,19 @@ impl Expression {
                 "there is no `{name}` in scope; there are `{known}`"
             )));
         }
-        Ok(Self { source: source.to_owned(), program, references })
+        let tree = program.expression().clone();
+        Ok(Self { source: source.to_owned(), tree, references })
+    }
+
+    /// A part of it, as an expression of its own.
+    pub(crate) fn part(&self, node: &IdedExpr) -> Self {
+        let (tree, references) = (node.clone(), References::of(node));
+        Self { source: self.source.clone(), tree, references }
+    }
+
+    /// Its syntax tree.
+    pub(crate) fn tree(&self) -> &IdedExpr {
+        &self.tree
     }
 
     /// The source as the author wrote it.
@@ -118,7 +130,7 @@ impl Expression {
         functions::bind(&mut context, scope);
         let extent = scope.bind(&mut context, &self.references);
         self.check_work(extent)?;
-        let result = self.program.execute(&context).map_err(|error| evaluation_error(&error))?;
+        let result = context.resolve(&self.tree).map_err(|error| evaluation_error(&error))?;
         let value =
             result.json().map_err(|error| ExpressionError::Evaluation(error.to_string()))?;
         if json_size(&value) > MAX_RESULT_BYTES {

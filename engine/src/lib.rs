@@ -6,13 +6,16 @@ pub mod validate;
 
 pub mod control;
 pub mod expression;
+pub mod message;
 pub mod plan;
 pub mod step_type;
+pub mod trigger;
 
 pub mod machine;
 pub mod retry;
 
 pub mod attempt;
+pub mod callback;
 pub mod failure;
 
 mod position;

@@ -7,19 +7,26 @@ mod children;
 mod command;
 mod control;
 mod event;
+mod failing;
+mod listening;
 mod recovery;
 mod state;
 mod turn;
+mod unwinding;
 
 pub use children::{
-    Awaited, Called, Child, ChildFailure, Family, Item, MAX_CALL_DEPTH, MAX_NAMED_FAILURES,
-    Outcome, Outcomes, Surroundings, child_id,
+    Called, Child, ChildFailure, Family, Item, MAX_CALL_DEPTH, MAX_NAMED_FAILURES, Outcome,
+    Outcomes, Surroundings, child_id,
 };
 pub use command::{AttemptRecord, Command, RecordStatus, StartAttempt};
-pub use event::{Event, EventKind, Fact};
+pub use event::{Event, EventKind, Fact, Told};
+pub use listening::{Asked, Decision, Listening, MAX_PERSON_BYTES, NotAsked, Subscription};
 pub use state::{
-    Cursor, Execution, ExecutionStatus, Fork, Kept, Pause, State, StepState, StepStatus, Steps,
+    Awaited, Cursor, Execution, ExecutionStatus, Fork, Kept, Pause, State, StepState, StepStatus,
+    Steps,
 };
+
+pub use unwinding::{Undoable, Unwinding};
 
 use chrono::{DateTime, Utc};
 
@@ -76,6 +83,15 @@ pub enum Rejection {
         /// The visit that began them.
         visit: u32,
     },
+    /// It listens for nothing, or for another message.
+    #[error("the execution does not wait for this message")]
+    NotListening,
+    /// It has done nothing that can be undone.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// What it did was undone: it cannot go on from there.
+    #[error("what the execution did was undone: retry it from its start")]
+    Undone,
     /// It is to go on where it stopped, and it stopped at no step.
     #[error("the execution did not stop at a step: name one to go on at")]
     StoppedNowhere,

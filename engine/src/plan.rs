@@ -2,8 +2,10 @@
 //! of its executions.
 
 mod children;
+mod listening;
 
 pub use children::{Captures, Children, Fan};
+pub use listening::{Heard, Hearing};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,12 +13,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::control::{
-    Call, Case, Control, ControlType, DEFAULT_CONCURRENCY, Map, Region, Tolerance, Wait, regions,
+    Approval, Call, Case, Control, ControlType, DEFAULT_CONCURRENCY, Map, Region, Role, Tolerance,
+    Wait, regions,
 };
-use crate::definition::{Definition, Step};
+use crate::definition::{DEFAULT_WAIT_TIMEOUT_MS, Definition, Step};
 use crate::expression::{Expression, Template};
+use crate::message::Match;
 use crate::retry::RetryPolicy;
 use crate::step_type::StepType;
+use crate::trigger::EventTrigger;
 use crate::validate::PointedError;
 
 /// Which plugin digest each plugin step type of a version is locked to: `acme/profile@^1.2` → `sha256:…`.
@@ -37,6 +42,10 @@ pub struct Plan {
     pub input_schema: Option<Value>,
     /// The mapping of the execution's output.
     pub output: Option<Template>,
+    /// What starts executions.
+    pub triggers: Vec<EventTrigger>,
+    /// There is something to run when an execution has failed, and it reads this much of the world around it.
+    pub on_failure: Option<Captures>,
     steps: HashMap<String, Arc<PlannedStep>>,
     blocks: HashMap<String, Arc<Plan>>,
 }
@@ -60,6 +69,8 @@ pub struct PlannedStep {
     pub output: Option<Template>,
     /// `retryPolicy.when`, parsed.
     pub retry_when: Option<Expression>,
+    /// What undoes it reads this much of the world around it.
+    pub compensation: Option<Captures>,
 }
 
 /// What a step does when its turn has come: its `config`, parsed.
@@ -91,6 +102,15 @@ pub enum Work {
     },
     /// Begins other executions, and waits for them.
     Children(Children),
+    /// Waits for a message.
+    Hear(Box<Hearing>),
+    /// Sends an event.
+    Emit {
+        /// Its name.
+        event: Template,
+        /// What it says.
+        data: Option<Template>,
+    },
 }
 
 impl Work {
@@ -113,6 +133,13 @@ impl Work {
             }
             Self::Fail { message, .. } => message.for_each_expression("/config/message", visit),
             Self::Children(children) => children.fan.for_each_expression(visit),
+            Self::Hear(hearing) => hearing.for_each_expression(visit),
+            Self::Emit { event, data } => {
+                event.for_each_expression("/config/event", visit);
+                if let Some(data) = data {
+                    data.for_each_expression("/config/data", visit);
+                }
+            }
         }
     }
 }
@@ -141,16 +168,19 @@ impl Plan {
         let regions = regions(definition);
         let mut drafts: Vec<_> =
             regions.iter().map(|region| Draft::of(region, lock, &mut errors)).collect();
+        let triggers = triggers(definition, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
-        hand_down(&regions, &mut drafts);
+        let on_failure = hand_down(&regions, &mut drafts);
         let mut plans = drafts.into_iter().map(|draft| Self {
             workflow: definition.name.clone(),
             version,
             first: draft.first,
             deadline_ms: None,
             input_schema: None,
+            triggers: Vec::new(),
+            on_failure: None,
             output: draft.output,
             steps: draft.steps.into_iter().map(|it| (it.step.id.clone(), Arc::new(it))).collect(),
             blocks: HashMap::new(),
@@ -159,7 +189,7 @@ impl Plan {
         let names = regions.iter().skip(1).filter_map(|region| region.name.clone());
         let blocks = names.zip(plans.map(Arc::new)).collect();
         let (deadline_ms, input_schema) = (definition.deadline_ms, definition.input_schema.clone());
-        Ok(Self { deadline_ms, input_schema, blocks, ..whole })
+        Ok(Self { deadline_ms, input_schema, triggers, on_failure, blocks, ..whole })
     }
 
     /// The plan of a region: a block's by its name, or all of it.
@@ -184,6 +214,21 @@ impl Plan {
     pub fn step_count(&self) -> usize {
         self.steps.len()
     }
+}
+
+fn triggers(definition: &Definition, errors: &mut Vec<PointedError>) -> Vec<EventTrigger> {
+    let mut parsed = Vec::new();
+    for (place, trigger) in definition.all_triggers() {
+        match EventTrigger::parse(trigger) {
+            Ok(trigger) => parsed.extend(trigger),
+            Err(problems) => errors.extend(problems.into_iter().map(|(at, error)| PointedError {
+                pointer: format!("{place}{at}"),
+                code: "EXPRESSION_INVALID",
+                message: error.to_string(),
+            })),
+        }
+    }
+    parsed
 }
 
 /// The bare source of an expression that may be written with or without `${…}`, as in `when`.
@@ -220,22 +265,40 @@ impl Draft {
     }
 }
 
-/// Tells each step that has blocks what they read, the innermost first.
-fn hand_down(regions: &[Region], drafts: &mut [Draft]) {
+/// Tells each step that has blocks what they read, the innermost first; returns what the block for failures reads.
+fn hand_down(regions: &[Region], drafts: &mut [Draft]) -> Option<Captures> {
     let mut reads: Vec<_> = drafts.iter().map(Draft::reads).collect();
+    let undone: Vec<_> = regions.iter().map(|it| it.role == Role::Compensation).collect();
+    let mut on_failure = None;
     for (at, region) in regions.iter().enumerate().rev() {
         let Some(around) = region.around else { continue };
         let inner = reads[at].clone();
         reads[around].join(&inner);
         let owner = drafts[around].steps.iter_mut().find(|it| it.step.id == region.owner);
-        if let Some(Work::Children(children)) = owner.map(|it| &mut it.work) {
-            children.captures.join(&inner);
+        match (region.role, owner) {
+            (Role::OnFailure, _) => on_failure = Some(inner),
+            (Role::Compensation, Some(owner)) => owner.compensation = Some(inner),
+            (Role::Body, Some(PlannedStep { work: Work::Children(children), .. })) => {
+                children.captures.join(&inner);
+                children.undoable |= is_undoable(regions, &undone, at);
+            }
+            _ => {}
         }
     }
+    on_failure
+}
+
+/// Whether something in a region, or in the blocks within it, can be undone.
+fn is_undoable(regions: &[Region], undone: &[bool], at: usize) -> bool {
+    let within = |it: usize| std::iter::successors(Some(it), |it| regions[*it].around);
+    let mut blocks = (0..regions.len()).filter(|it| undone[*it]);
+    blocks.any(|it| within(it).any(|it| it == at))
 }
 
 fn children(fan: Fan) -> Work {
-    Work::Children(Children { fan, captures: Captures::default() })
+    // Nobody knows yet what another workflow may have to undo.
+    let undoable = matches!(fan, Fan::Call { wait: true, .. });
+    Work::Children(Children { fan, captures: Captures::default(), undoable })
 }
 
 struct At<'a> {
@@ -269,6 +332,7 @@ impl At<'_> {
             when,
             output,
             retry_when,
+            compensation: None,
         })
     }
 
@@ -291,14 +355,21 @@ impl At<'_> {
             Control::Wait(Wait { duration_ms: Some(duration), .. }) => {
                 Work::WaitFor(self.template("/config/durationMs", &duration)?)
             }
+            Control::Wait(wait @ (Wait { event: Some(_), .. } | Wait { token: Some(_), .. })) => {
+                Work::Hear(Box::new(self.message_wait(wait)?))
+            }
+            Control::Approval(approval) => Work::Hear(Box::new(self.approval(approval)?)),
+            Control::Emit(emit) => Work::Emit {
+                event: self.template("/config/event", &emit.event.into())?,
+                data: self.maybe("/config/data", emit.data.as_ref())?,
+            },
             Control::Wait(Wait { until, .. }) => {
                 let until = until.unwrap_or_default();
                 Work::WaitUntil(self.template("/config/until", &until.into())?)
             }
-            Control::Succeed(succeed) => Work::Succeed(match &succeed.output {
-                Some(output) => Some(self.template("/config/output", output)?),
-                None => None,
-            }),
+            Control::Succeed(succeed) => {
+                Work::Succeed(self.maybe("/config/output", succeed.output.as_ref())?)
+            }
             Control::Fail(fail) => Work::Fail {
                 code: fail.code,
                 message: self.template("/config/message", &fail.message.into())?,
@@ -312,6 +383,45 @@ impl At<'_> {
         })
     }
 
+    fn message_wait(&mut self, wait: Wait) -> Option<Hearing> {
+        let kind = match wait.event {
+            Some(event) => Heard::Event {
+                name: self.template("/config/event/name", &event.name.into())?,
+                matching: match &event.matching {
+                    Some(source) => Some(Box::new(self.matching("/config/event/match", source)?)),
+                    None => None,
+                },
+                lookback_ms: event.lookback_ms.unwrap_or(0),
+            },
+            None => Heard::Token,
+        };
+        let timeout_ms = wait.timeout_ms.unwrap_or(DEFAULT_WAIT_TIMEOUT_MS);
+        Some(Hearing { kind, timeout_ms, on_timeout: wait.on_timeout })
+    }
+
+    fn approval(&mut self, approval: Approval) -> Option<Hearing> {
+        let kind = Heard::Approval {
+            message: self.maybe("/config/message", approval.message.as_ref())?,
+            approvers: self.maybe("/config/approvers", approval.approvers.as_ref())?,
+            count: approval.count.unwrap_or(1),
+            form_schema: approval.form_schema,
+        };
+        let timeout_ms = approval.timeout_ms.unwrap_or(DEFAULT_WAIT_TIMEOUT_MS);
+        Some(Hearing { kind, timeout_ms, on_timeout: approval.on_timeout })
+    }
+
+    fn matching(&mut self, field: &str, source: &str) -> Option<Match> {
+        Match::parse(bare(source))
+            .map_err(|error| self.push(field, "EXPRESSION_INVALID", error.to_string()))
+            .ok()
+    }
+
+    /// A template that need not be there; the outer `None` is an error that was reported.
+    #[expect(clippy::option_option, reason = "like its siblings, so that `?` passes errors on")]
+    fn maybe(&mut self, field: &str, value: Option<&Value>) -> Option<Option<Template>> {
+        value.map_or(Some(None), |value| self.template(field, value).map(Some))
+    }
+
     fn items(&mut self, map: Map) -> Option<Fan> {
         Some(Fan::Items {
             items: self.template("/config/items", &map.items)?,
@@ -323,10 +433,7 @@ impl At<'_> {
     }
 
     fn call(&mut self, call: Call) -> Option<Fan> {
-        let input = match &call.input {
-            Some(input) => Some(self.template("/config/input", input)?),
-            None => None,
-        };
+        let input = self.maybe("/config/input", call.input.as_ref())?;
         let Call { workflow, version, wait, .. } = call;
         Some(Fan::Call { workflow, version, input, wait: wait.unwrap_or(true) })
     }

@@ -89,6 +89,7 @@ pub fn validate_value(
     let mut problems = graph::check(&regions);
     problems.extend(schema::check_input_schema(&definition));
     problems.extend(steps::check(&regions, catalog));
+    problems.extend(steps::check_triggers(&definition));
     match Plan::compile(&definition, 0, &PluginLock::new()) {
         Ok(plan) => problems.extend(steps::check_references(&regions, &plan)),
         Err(errors) => problems.extend(

@@ -141,6 +141,10 @@ pub(crate) async fn retry_step(
     JsonBody(request): JsonBody<RetryStepRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     let execution = failed(&state, &id).await?;
+    if execution.state.undone {
+        let detail = format!("what execution {id} did was undone: retry it from its start");
+        return Err(ApiError::conflict("EXECUTION_UNDONE", detail));
+    }
     let Some(step) = request.step.as_ref().or(execution.state.stopped_at.as_ref()) else {
         let detail = format!("execution {id} did not stop at a step: name one to go on at");
         return Err(ApiError::conflict("EXECUTION_STOPPED_NOWHERE", detail));

@@ -156,6 +156,9 @@ pub(crate) struct ExecutionView {
     /// The execution that it is a fork of.
     #[serde(skip_serializing_if = "Option::is_none")]
     forked_from: Option<Uuid>,
+    /// It is being undone, and has this status then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unwinding: Option<&'static str>,
     /// The execution that has begun it.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<Uuid>,
@@ -241,6 +244,7 @@ pub(crate) async fn get(
         finished_at: execution.finished_at,
         deadline_at: execution.state.deadline_at,
         forked_from: execution.state.fork.map(|fork| fork.of),
+        unwinding: execution.state.unwinding.as_ref().map(|it| it.status.as_str()),
         parent_id: execution.kinship.as_ref().map(|kin| kin.parent_id),
         index: execution.kinship.as_ref().map(|kin| kin.ordinal),
         block: execution.kinship.and_then(|kin| kin.block),

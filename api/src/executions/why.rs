@@ -4,7 +4,8 @@ use axum::extract::{Path, State};
 use axum::response::Json;
 use chrono::{DateTime, Utc};
 use engine::control::ControlType;
-use engine::machine::ExecutionStatus;
+use engine::machine::{Cursor, ExecutionStatus, Listening};
+use engine::message::is_event_name;
 use serde::Serialize;
 use store::executions::{Execution, QueuePlace};
 use utoipa::ToSchema;
@@ -47,6 +48,28 @@ pub(crate) enum Reason {
         step: String,
         /// Until when.
         until: DateTime<Utc>,
+    },
+    /// It waits for an event or a signal, or for a callback.
+    WaitEvent {
+        /// The step.
+        step: String,
+        /// The event's name; none for a callback.
+        event: Option<String>,
+        /// Until when.
+        until: Option<DateTime<Utc>>,
+    },
+    /// It waits for people.
+    WaitApproval {
+        /// The step.
+        step: String,
+        /// Who is asked; anybody, if nobody is named.
+        approvers: Vec<String>,
+        /// How many have to approve.
+        count: u32,
+        /// How many have.
+        approved: usize,
+        /// Until when.
+        until: Option<DateTime<Utc>>,
     },
     /// It waits for executions that it has begun.
     WaitChildren {
@@ -94,7 +117,7 @@ pub(crate) async fn why(
 ) -> Result<Json<WhyView>, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
     let place = state.store.queue_place(execution.id).await?;
-    let reason = match by_kin(&state, &execution).await? {
+    let reason = match by_others(&state, &execution).await? {
         Some(reason) => Some(reason),
         None => {
             let at_wait = is_at_a_wait(&state, &execution).await?;
@@ -113,8 +136,26 @@ async fn is_at_a_wait(state: &ApiState, execution: &Execution) -> Result<bool, A
     Ok(step.is_some_and(|step| step.step_type == ControlType::Wait.as_str()))
 }
 
-/// What other executions have to do with it: its children, or its siblings.
-async fn by_kin(state: &ApiState, execution: &Execution) -> Result<Option<Reason>, ApiError> {
+/// A step that waits for a message.
+fn for_message(cursor: &Cursor, listening: &Listening) -> Reason {
+    let (step, until) = (cursor.step.clone(), cursor.until);
+    match &listening.asked {
+        Some(asked) => Reason::WaitApproval {
+            step,
+            approvers: asked.approvers.clone(),
+            count: asked.count,
+            approved: asked.decisions.len(),
+            until,
+        },
+        None => {
+            let event = is_event_name(&listening.name).then(|| listening.name.clone());
+            Reason::WaitEvent { step, event, until }
+        }
+    }
+}
+
+/// Whom it waits for: its children, its siblings, somebody outside.
+async fn by_others(state: &ApiState, execution: &Execution) -> Result<Option<Reason>, ApiError> {
     if let (ExecutionStatus::Pending, Some(kin)) = (execution.state.status, &execution.kinship) {
         let family = state.store.family(kin.parent_id, kin.visit).await?;
         let held_back =
@@ -123,10 +164,12 @@ async fn by_kin(state: &ApiState, execution: &Execution) -> Result<Option<Reason
     }
     let waiting = execution.state.status == ExecutionStatus::Waiting;
     let cursor = execution.state.cursor.as_ref().filter(|_| waiting);
-    let Some((cursor, awaited)) = cursor.and_then(|it| Some((it, it.children?))) else {
-        return Ok(None);
-    };
-    let family = state.store.family(execution.id, awaited.visit).await?;
+    let Some(cursor) = cursor else { return Ok(None) };
+    if let Some(listening) = cursor.listening() {
+        return Ok(Some(for_message(cursor, listening)));
+    }
+    let Some((visit, _)) = cursor.children() else { return Ok(None) };
+    let family = state.store.family(execution.id, visit).await?;
     Ok(Some(Reason::WaitChildren {
         step: cursor.step.clone(),
         total: family.total,
@@ -176,6 +219,17 @@ fn sentence(reason: &Reason) -> String {
         }
         Reason::Paused { reason: None, since } => {
             format!("it is paused since {since}: resume it to go on")
+        }
+        Reason::WaitEvent { step, event: Some(event), .. } => format!(
+            "step `{step}` waits for the event `{event}`: POST /api/events, or signal the execution"
+        ),
+        Reason::WaitEvent { step, .. } => {
+            format!("step `{step}` waits for somebody to call back with its wait token")
+        }
+        Reason::WaitApproval { step, approvers, count, approved, .. } => {
+            let whom =
+                if approvers.is_empty() { "anybody".to_owned() } else { approvers.join(", ") };
+            format!("step `{step}` asks {whom}: {approved} of {count} have approved")
         }
         Reason::WaitChildren { step, total, ended, failed, since } => format!(
             "step `{step}` waits for {total} executions since {since}: {ended} have ended, {failed} of them badly"

@@ -121,6 +121,7 @@ async fn a_start_takes_the_newest_version_at_once_and_a_pinned_one_for_ever() {
 async fn publish_elsewhere(server: &Server, definition: &Value) {
     let workflow = server.store.workflow(store::DEFAULT_NAMESPACE, "greet").await.unwrap();
     let new = store::workflows::NewVersion {
+        events: Vec::new(),
         namespace_id: store::DEFAULT_NAMESPACE,
         name: "greet".to_owned(),
         definition: definition.clone(),

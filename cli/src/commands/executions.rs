@@ -58,19 +58,23 @@ pub(crate) async fn run(
 }
 
 fn read_input(given: Option<&str>) -> anyhow::Result<Value> {
+    given.map_or_else(|| Ok(json!({})), |given| read_json("the input", given))
+}
+
+/// JSON as given on the command line: the text itself, `@FILE`, or `-` for standard input.
+pub(super) fn read_json(what: &str, given: &str) -> anyhow::Result<Value> {
     let text = match given {
-        None => return Ok(json!({})),
-        Some("-") => {
+        "-" => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
             text
         }
-        Some(file) if file.starts_with('@') => std::fs::read_to_string(&file[1..])
+        file if file.starts_with('@') => std::fs::read_to_string(&file[1..])
             .with_context(|| format!("cannot read {}", &file[1..]))?,
-        Some(text) => text.to_owned(),
+        text => text.to_owned(),
     };
     serde_json::from_str(&text)
-        .map_err(|error| Usage(format!("the input is not JSON: {error}")).into())
+        .map_err(|error| Usage(format!("{what} is not JSON: {error}")).into())
 }
 
 fn ended(execution: &Value) -> bool {
@@ -215,7 +219,7 @@ fn timeline_row(item: &Value) -> Vec<String> {
     ]
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -292,7 +296,7 @@ pub(crate) async fn retry(
     acknowledge(&answer, "asked to run again", as_json)
 }
 
-fn acknowledge(answer: &Value, what: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn acknowledge(answer: &Value, what: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         output::json(answer)?;
     } else {

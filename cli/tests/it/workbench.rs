@@ -40,6 +40,7 @@ impl Workbench {
             { "id": "enter", "type": "http", "config": { "url": ledger_url, "method": "POST" } },
         ] });
         let new = NewVersion {
+            events: Vec::new(),
             namespace_id: DEFAULT_NAMESPACE,
             name: "enter".to_owned(),
             definition,

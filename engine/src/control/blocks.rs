@@ -157,6 +157,8 @@ pub struct Region {
     pub output: Option<Value>,
     /// Whether `item` and `index` are in scope.
     pub has_item: bool,
+    /// What it is for.
+    pub role: Role,
     /// How many blocks it is in, itself included.
     pub depth: usize,
 }
@@ -171,9 +173,20 @@ pub fn regions(definition: &Definition) -> Vec<Region> {
         steps: definition.steps.clone(),
         output: definition.output.clone(),
         has_item: false,
+        role: Role::Body,
         depth: 0,
     };
     let mut regions = vec![whole];
+    regions.extend(definition.on_failure.clone().map(|block| Region {
+        pointer: "/onFailure".to_owned(),
+        name: Some(ON_FAILURE.to_owned()),
+        around: Some(0),
+        steps: block.steps,
+        output: block.output,
+        role: Role::OnFailure,
+        depth: 1,
+        ..regions[0].clone()
+    }));
     let mut at = 0;
     while at < regions.len() {
         if regions[at].depth <= MAX_DEPTH {
@@ -188,6 +201,17 @@ pub fn regions(definition: &Definition) -> Vec<Region> {
 fn within(region: &Region, at: usize) -> Vec<Region> {
     let mut inner = Vec::new();
     for (index, step) in region.steps.iter().enumerate() {
+        inner.extend(step.compensate.clone().map(|block| Region {
+            pointer: format!("{}/steps/{index}/compensate", region.pointer),
+            name: Some(compensation_name(&step.id)),
+            owner: step.id.clone(),
+            around: Some(at),
+            steps: block.steps,
+            output: block.output,
+            role: Role::Compensation,
+            depth: region.depth + 1,
+            ..region.clone()
+        }));
         // What cannot be read is reported where configs are checked.
         let Some(control) = Control::of(step) else { continue };
         let of_items = control.kind() == ControlType::Map;
@@ -200,6 +224,7 @@ fn within(region: &Region, at: usize) -> Vec<Region> {
                 steps: block.steps,
                 output: block.output,
                 has_item: region.has_item || of_items,
+                role: Role::Body,
                 depth: region.depth + 1,
             });
         }
@@ -207,9 +232,28 @@ fn within(region: &Region, at: usize) -> Vec<Region> {
     inner
 }
 
+/// What a region is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is the definition itself, or what a step runs.
+    Body,
+    /// It undoes what its step has done.
+    Compensation,
+    /// It runs when the execution has failed.
+    OnFailure,
+}
+
+/// The block that runs when an execution has failed.
+pub const ON_FAILURE: &str = ":onFailure";
+
+/// The block that undoes what a step has done.
+pub fn compensation_name(step: &str) -> String {
+    format!("{step}:compensate")
+}
+
 /// Whether a block is run for items: it is a map's.
 pub fn is_of_items(block: &str) -> bool {
-    !block.contains('.')
+    !block.contains(['.', ':'])
 }
 
 /// A block's name.

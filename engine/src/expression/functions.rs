@@ -17,8 +17,18 @@ use super::scope::Scope;
 use super::values::{Extent, to_cel};
 
 /// Our own functions; the rest is CEL's.
-const OURS: [&str; 9] =
-    ["json", "parseJson", "base64", "base64Decode", "urlEncode", "sha256", "uuid", "now", "has"];
+const OURS: [&str; 10] = [
+    "json",
+    "parseJson",
+    "base64",
+    "base64Decode",
+    "urlEncode",
+    "sha256",
+    "uuid",
+    "now",
+    "has",
+    "waitToken",
+];
 
 /// CEL's functions that an expression may call by name. Operators (`_+_`, `_[_]`, …) are always known.
 pub(super) const STANDARD: [&str; 45] = [
@@ -90,6 +100,7 @@ pub(super) fn bind(context: &mut Context<'_, '_>, scope: &Scope<'_>) {
     let now = scope.now.fixed_offset();
     let execution = scope.execution_id;
     let place = scope.place.to_owned();
+    let callbacks = scope.callbacks;
     let drawn = AtomicU32::new(0);
     let draw = move || {
         let number = drawn.fetch_add(1, Ordering::Relaxed);
@@ -105,6 +116,8 @@ pub(super) fn bind(context: &mut Context<'_, '_>, scope: &Scope<'_>) {
             hex::encode(Sha256::digest(text.as_bytes()))
         }),
         context.add_function("uuid", draw),
+        context
+            .add_function("waitToken", move |step: Arc<String>| callbacks.token(execution, &step)),
         context.add_function("now", move || Value::Timestamp(now)),
     ];
     debug_assert!(added.iter().all(Result::is_ok), "no name is CEL's own");

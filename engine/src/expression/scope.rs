@@ -9,11 +9,22 @@ use uuid::Uuid;
 
 use super::references::References;
 use super::values::{self, Extent};
+use crate::callback::CallbackKey;
 use crate::machine::{Item, StepState, Steps};
 
 /// The names that exist in every scope, in the order in which a message lists them.
-pub(super) const ROOTS: [&str; 9] =
-    ["input", "steps", "execution", "workflow", "trigger", "error", "result", "item", "index"];
+pub(super) const ROOTS: [&str; 10] = [
+    "input",
+    "steps",
+    "execution",
+    "workflow",
+    "trigger",
+    "error",
+    "result",
+    "item",
+    "index",
+    "event",
+];
 
 /// Whether a free variable is one that a scope may bind.
 pub(super) fn is_root(name: &str) -> bool {
@@ -48,6 +59,12 @@ pub struct Scope<'a> {
     pub error: Option<&'a Value>,
     /// The raw result, in a step's own `output`.
     pub result: Option<&'a Value>,
+    /// The message that a wait or a trigger looks at.
+    pub event: Option<&'a Value>,
+    /// What started the execution.
+    pub trigger: &'a Value,
+    /// What `waitToken()` is made with.
+    pub callbacks: CallbackKey,
     /// The instant that `now()` gives.
     pub now: DateTime<Utc>,
     /// Names the place of the evaluation: `uuid()` is derived from it, so that the attempts of a step agree.
@@ -72,11 +89,12 @@ impl Scope<'_> {
             "steps" => return Some(self.steps_value(references, extent)),
             "error" => return self.error.map(|error| values::to_cel(error, extent)),
             "result" => return self.result.map(|result| values::to_cel(result, extent)),
+            "event" => return self.event.map(|event| values::to_cel(event, extent)),
+            "trigger" => return Some(values::to_cel(self.trigger, extent)),
             "item" => return self.item.map(|item| values::to_cel(&item.value, extent)),
             "index" => return self.item.map(|item| cel::Value::Int(i64::from(item.index))),
             "execution" => json!({ "id": self.root_id }),
             "workflow" => json!({ "name": self.workflow, "version": self.version }),
-            "trigger" => json!({ "type": "manual" }),
             _ => return None,
         };
         Some(values::to_cel(&json, extent))

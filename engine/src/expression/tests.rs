@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::callback::CallbackKey;
 use crate::machine::{StepState, StepStatus, Steps};
 
 fn with_scope<T>(input: &Value, check: impl FnOnce(&Scope<'_>) -> T) -> T {
@@ -30,6 +31,9 @@ fn with_scope<T>(input: &Value, check: impl FnOnce(&Scope<'_>) -> T) -> T {
         version: 4,
         error: None,
         result: None,
+        event: None,
+        trigger: &Value::Null,
+        callbacks: CallbackKey::default(),
         now: DateTime::<Utc>::UNIX_EPOCH,
         place: "here",
     })

@@ -11,28 +11,18 @@ use uuid::Uuid;
 use super::Rejection;
 use super::command::Command;
 use super::event::Fact;
-use super::state::{Cursor, ExecutionStatus, StepState, StepStatus, Steps, after};
+use super::state::{Awaited, Cursor, StepState, StepStatus, Steps, after};
 use super::turn::{Flow, Turn, kind_of};
 use crate::control::{MAX_ITEMS, Tolerance, block_name};
 use crate::definition::MAX_PAYLOAD_BYTES;
 use crate::expression::Template;
 use crate::failure::{ErrorCode, Failure};
-use crate::plan::{Children, Fan, PlannedStep, Work};
+use crate::plan::{Captures, Children, Fan, PlannedStep, Work};
 
 /// How many workflows may call one another in a row.
 pub const MAX_CALL_DEPTH: u32 = 32;
 /// How many failed children a failure names.
 pub const MAX_NAMED_FAILURES: usize = 10;
-
-/// The children that an execution waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Awaited {
-    /// The visit to a step that began them: numbers them apart from all others of the execution.
-    pub visit: u32,
-    /// How many there are.
-    pub total: u32,
-}
 
 /// What a block's step is run for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +72,8 @@ pub struct Family {
     pub deadline_at: Option<DateTime<Utc>>,
     /// The members' [`State::depth`](super::State::depth).
     pub depth: u32,
+    /// The members' [`State::trigger`](super::State::trigger).
+    pub trigger: Option<Arc<Value>>,
 }
 
 /// A member of a family.
@@ -173,18 +165,11 @@ impl Turn<'_> {
                 self.commands.push(Command::StartChildren(Box::new(family)));
                 self.set_step(&cursor.step, StepStatus::Running, None, None);
                 self.set_attempts(&cursor);
-                let children = Some(Awaited { visit, total });
-                self.await_children(Cursor { until, children, ..cursor })
+                let awaited = Some(Awaited::Children { visit, total });
+                self.await_others(Cursor { until, awaited, ..cursor })
             }
             Err(failure) => self.fail_children(cursor, &failure),
         }
-    }
-
-    pub(super) fn await_children(&mut self, cursor: Cursor) -> Flow {
-        self.state.cursor = Some(cursor);
-        self.state.status = ExecutionStatus::Waiting;
-        self.commands.extend(self.state.due_at().map(Command::WakeAt));
-        Flow::Settled
     }
 
     /// The family that a step begins.
@@ -215,10 +200,14 @@ impl Turn<'_> {
             children: members.collect(),
             concurrency,
             stop_over: children.fan.stop_over(total),
-            around: called.is_none().then(|| self.surroundings(children)),
+            around: called.is_none().then(|| self.surroundings(&children.captures)),
             depth: self.state.depth + u32::from(called.is_some()),
             // A child that nobody waits for outlives its parent.
             deadline_at: self.state.deadline_at.filter(|_| !children.fan.is_detached()),
+            trigger: called.as_ref().map_or_else(
+                || self.state.trigger.clone(),
+                |_| Some(Arc::new(json!({ "type": "workflow", "executionId": self.execution.id }))),
+            ),
             call: called,
         })
     }
@@ -264,8 +253,8 @@ impl Turn<'_> {
         self.evaluate(input, step, "input").map(Arc::new)
     }
 
-    fn surroundings(&self, children: &Children) -> Surroundings {
-        let (execution, captures) = (self.execution, &children.captures);
+    pub(super) fn surroundings(&self, captures: &Captures) -> Surroundings {
+        let execution = self.execution;
         let around = execution.around.as_deref();
         let item = execution.item.clone().or_else(|| around?.item.clone());
         let error = self.state.error.clone().or_else(|| around?.error.clone());
@@ -287,8 +276,11 @@ impl Turn<'_> {
 
     /// The family has ended, as far as its step wants it to.
     pub(super) fn end_children(&mut self, visit: u32, outcome: Outcome) -> Result<Flow, Rejection> {
+        if self.state.unwinding.is_some() {
+            return self.go_on_unwinding(visit, outcome);
+        }
         let step = self.state.cursor.as_ref().map(|cursor| self.planned(&cursor.step));
-        let awaited = |cursor: &mut Cursor| cursor.children.is_some_and(|it| it.visit == visit);
+        let awaited = |cursor: &mut Cursor| cursor.children().is_some_and(|it| it.0 == visit);
         let cursor = self.state.cursor.take_if(awaited).ok_or(Rejection::NotAwaited { visit })?;
         let step = step.ok_or(Rejection::NotAwaited { visit })?;
         let Work::Children(children) = &step.work else {
@@ -297,7 +289,7 @@ impl Turn<'_> {
         Ok(match outcome {
             Outcome::Refused(failure) => self.fail_children(cursor, &failure),
             Outcome::Ended(outcomes) => {
-                let total = cursor.children.map_or(0, |it| it.total);
+                let total = cursor.children().map_or(0, |it| it.1);
                 self.settle(cursor, &step, children, total, outcomes)
             }
         })
@@ -325,12 +317,18 @@ impl Turn<'_> {
                 self.set_attempts(&cursor);
                 self.complete(&cursor, output, flow)
             }
-            Err(failure) => self.fail_children(cursor, &failure),
+            Err(failure) => {
+                // What its children have done is undone, as if each had failed itself.
+                if children.undoable {
+                    self.tell(&cursor, &Fact::Undo);
+                }
+                self.fail_children(cursor, &failure)
+            }
         }
     }
 
     fn detached_child(&self, cursor: &Cursor) -> Value {
-        let visit = cursor.children.map_or(0, |it| it.visit);
+        let visit = cursor.children().map_or(0, |it| it.0);
         json!({ "executionId": child_id(self.execution.id, visit, 0, cursor.started_at) })
     }
 
@@ -344,7 +342,7 @@ impl Turn<'_> {
 
     fn fail_children(&mut self, cursor: Cursor, failure: &Failure) -> Flow {
         self.set_attempts(&cursor);
-        let cursor = Cursor { failed: cursor.failed + 1, children: None, until: None, ..cursor };
+        let cursor = Cursor { failed: cursor.failed + 1, awaited: None, until: None, ..cursor };
         self.fail_with(cursor, failure, 0.0)
     }
 
@@ -355,8 +353,8 @@ impl Turn<'_> {
         }
     }
 
-    fn tell(&mut self, cursor: &Cursor, fact: &Fact) {
-        if let Some(Awaited { visit, .. }) = cursor.children {
+    pub(super) fn tell(&mut self, cursor: &Cursor, fact: &Fact) {
+        if let Some((visit, _)) = cursor.children() {
             self.commands.push(Command::TellChildren { visit, fact: fact.clone() });
         }
     }

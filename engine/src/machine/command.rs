@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::children::Family;
 use super::event::Fact;
+use super::listening::Subscription;
 use super::state::ExecutionStatus;
 use crate::failure::Failure;
 use crate::plan::PlannedStep;
@@ -26,6 +28,26 @@ pub enum Command {
         visit: u32,
         /// What they are told.
         fact: Fact,
+    },
+    /// Be found when a message comes, from the same commit on; then look whether it has come before.
+    Listen(Box<Subscription>),
+    /// Be found no more.
+    StopListening {
+        /// The visit that began it.
+        visit: u32,
+        /// The message that was waited for.
+        by: Option<Uuid>,
+    },
+    /// A signal has been taken in, and more are waited for.
+    Consume(Uuid),
+    /// Send an event, in the same commit as the state.
+    Emit {
+        /// Its id.
+        id: Uuid,
+        /// Its name.
+        name: String,
+        /// What it says.
+        data: Arc<Value>,
     },
     /// Come back at this instant.
     WakeAt(DateTime<Utc>),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::command::RecordStatus;
+use super::command::{Command, RecordStatus};
+use super::listening::emitted_id;
 use super::state::{Cursor, StepStatus, after};
 use super::turn::{Flow, Turn, kind_of, leave, within_limit};
 use crate::definition::MAX_DURATION_MS;
@@ -23,6 +24,8 @@ impl Turn<'_> {
                 Ok(until) => return self.begin_wait(cursor, until),
                 Err(failure) => Err(failure),
             },
+            Work::Hear(hearing) => return self.listen(cursor, step, hearing),
+            Work::Emit { event, data } => self.emit(step, event, data.as_ref()),
             Work::Children(children) => return self.begin_children(cursor, step, children),
             work => self.decide(step, work),
         };
@@ -47,7 +50,12 @@ impl Turn<'_> {
             Work::Fail { code, message } => {
                 Err(self.author_failure(step, code.as_deref(), message))
             }
-            Work::Attempt(_) | Work::WaitFor(_) | Work::WaitUntil(_) | Work::Children(_) => {
+            Work::Attempt(_)
+            | Work::WaitFor(_)
+            | Work::WaitUntil(_)
+            | Work::Children(_)
+            | Work::Hear(_)
+            | Work::Emit { .. } => {
                 Err(Failure::permanent(ErrorCode::Internal, "this step is not decided at once"))
             }
         }
@@ -69,6 +77,16 @@ impl Turn<'_> {
         default
             .map(|next| chosen(&json!("default"), next))
             .ok_or_else(|| Failure::permanent(ErrorCode::ConfigInvalid, none))
+    }
+
+    fn emit(&mut self, step: &PlannedStep, event: &Template, data: Option<&Template>) -> Decision {
+        let name = self.event_name(event, step, "event")?;
+        let data = data.map(|data| self.evaluate(data, step, "data")).transpose()?;
+        let data = Arc::new(data.unwrap_or_default());
+        let id = emitted_id(self.execution.id, self.state.records + 1, self.now);
+        let output = self.map_output(step, json!({ "id": id, "name": name, "data": *data }))?;
+        self.commands.push(Command::Emit { id, name, data });
+        Ok((Arc::clone(&output), leave(step, Some(output))))
     }
 
     fn author_failure(
@@ -93,6 +111,8 @@ impl Turn<'_> {
         self.record(cursor, RecordStatus::Succeeded, Some(Arc::clone(&output)), None);
         self.set_step(&cursor.step, StepStatus::Succeeded, Some(output), None);
         self.set_attempts(cursor);
+        let step = self.planned(&cursor.step);
+        self.remember_done(cursor, &step);
         flow
     }
 

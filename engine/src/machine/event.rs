@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::children::{Outcome, Outcomes};
+use super::children::Outcome;
 use crate::failure::Failure;
+use crate::message::Message;
 
 /// Something that happened to an execution.
 #[derive(Clone, Debug)]
@@ -42,6 +44,10 @@ pub enum Event {
         /// What came of them.
         outcome: Outcome,
     },
+    /// A message has come: an event, or a signal.
+    MessageReceived(Box<Message>),
+    /// The execution that began this one has not succeeded: what it did is to be undone.
+    UndoRequested,
     /// `deadlineMs` is over.
     DeadlinePassed,
     /// Somebody wants the execution to end.
@@ -82,6 +88,10 @@ pub enum EventKind {
     TimerDue,
     /// [`Event::ChildrenEnded`]
     ChildrenEnded,
+    /// [`Event::MessageReceived`]
+    MessageReceived,
+    /// [`Event::UndoRequested`]
+    UndoRequested,
     /// [`Event::DeadlinePassed`]
     DeadlinePassed,
     /// [`Event::CancelRequested`]
@@ -98,7 +108,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Started,
         Self::AttemptSucceeded,
         Self::AttemptFailed,
@@ -106,6 +116,8 @@ impl EventKind {
         Self::LeaseExpired,
         Self::TimerDue,
         Self::ChildrenEnded,
+        Self::MessageReceived,
+        Self::UndoRequested,
         Self::DeadlinePassed,
         Self::CancelRequested,
         Self::RetryRequested,
@@ -137,6 +149,8 @@ impl Event {
             Self::LeaseExpired => EventKind::LeaseExpired,
             Self::TimerDue => EventKind::TimerDue,
             Self::ChildrenEnded { .. } => EventKind::ChildrenEnded,
+            Self::MessageReceived(_) => EventKind::MessageReceived,
+            Self::UndoRequested => EventKind::UndoRequested,
             Self::DeadlinePassed => EventKind::DeadlinePassed,
             Self::CancelRequested { .. } => EventKind::CancelRequested,
             Self::RetryRequested => EventKind::RetryRequested,
@@ -173,6 +187,8 @@ pub enum Fact {
     },
     /// Somebody wants the execution to go on.
     Resume,
+    /// What it did is to be undone.
+    Undo,
     /// The children that a visit to a step began have ended, or enough of them; or they could not begin.
     ChildrenEnded {
         /// The visit.
@@ -181,21 +197,46 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refusal: Option<Failure>,
     },
+    /// A message has come that it may be waiting for.
+    Message {
+        /// The message's id.
+        id: Uuid,
+    },
 }
 
-impl From<Fact> for Event {
-    fn from(fact: Fact) -> Self {
-        match fact {
-            Fact::Cancel { reason } => Self::CancelRequested { reason },
-            Fact::Retry => Self::RetryRequested,
-            Fact::RetryStep { step } => Self::RetryStepRequested { step },
-            Fact::Pause { reason } => Self::PauseRequested { reason },
-            Fact::Resume => Self::ResumeRequested,
-            // What came of them is read when the fact is taken in: it may be large.
-            Fact::ChildrenEnded { visit, refusal } => {
-                let ended = || Outcome::Ended(Outcomes::default());
-                Self::ChildrenEnded { visit, outcome: refusal.map_or_else(ended, Outcome::Refused) }
+impl Fact {
+    /// What has happened. Of children and messages the fact itself does not say enough: they may be large, and are read
+    /// when it is taken in.
+    pub fn event(self) -> Told {
+        Told::Event(match self {
+            Self::Cancel { reason } => Event::CancelRequested { reason },
+            Self::Retry => Event::RetryRequested,
+            Self::RetryStep { step } => Event::RetryStepRequested { step },
+            Self::Pause { reason } => Event::PauseRequested { reason },
+            Self::Resume => Event::ResumeRequested,
+            Self::Undo => Event::UndoRequested,
+            Self::ChildrenEnded { visit, refusal: Some(failure) } => {
+                Event::ChildrenEnded { visit, outcome: Outcome::Refused(failure) }
             }
-        }
+            Self::ChildrenEnded { visit, refusal: None } => return Told::Children { visit },
+            Self::Message { id } => return Told::Message { id },
+        })
     }
+}
+
+/// What a fact tells, and what has to be read before it is an event.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// All there is to it.
+    Event(Event),
+    /// The children of a visit have ended.
+    Children {
+        /// The visit.
+        visit: u32,
+    },
+    /// A message has come.
+    Message {
+        /// Its id.
+        id: Uuid,
+    },
 }

@@ -13,6 +13,8 @@ impl Turn<'_> {
             *step = StepState { attempts: step.attempts, ..StepState::new() };
         }
         self.state.error = None;
+        self.state.undo.clear();
+        self.state.undone = false;
         self.state.fork = None;
         self.revive();
         self.begin()
@@ -30,6 +32,9 @@ impl Turn<'_> {
     pub(super) fn go_on_at(&mut self, step: Option<String>) -> Result<Flow, Rejection> {
         if step.is_some() && step != self.state.stopped_at {
             self.state.error = None;
+        }
+        if self.state.undone {
+            return Err(Rejection::Undone);
         }
         let step = step.or(self.state.stopped_at.take()).ok_or(Rejection::StoppedNowhere)?;
         if self.execution.plan.step(&step).is_none() {
@@ -51,19 +56,15 @@ impl Turn<'_> {
 
     /// Holds back what was about to begin, if the execution is to rest.
     pub(super) fn rest(&mut self) {
-        let begins = |it: &Command| {
-            matches!(it, Command::StartAttempt(_) | Command::StartChildren(_) | Command::WakeAt(_))
-        };
+        let begins = |it: &Command| begins_something(it) || matches!(it, Command::WakeAt(_));
         if self.state.pause.is_none() || !self.commands.iter().any(begins) {
             return;
         }
-        let begun =
-            |it: &Command| matches!(it, Command::StartAttempt(_) | Command::StartChildren(_));
-        if self.commands.iter().any(begun)
+        if self.commands.iter().any(begins_something)
             && let Some(cursor) = self.state.cursor.take()
         {
             let cursor = self.unbegin(cursor);
-            self.state.cursor = Some(Cursor { until: Some(self.now), children: None, ..cursor });
+            self.state.cursor = Some(Cursor { until: Some(self.now), awaited: None, ..cursor });
         }
         self.commands.retain(|it| !begins(it));
         self.fall_asleep();
@@ -78,8 +79,8 @@ impl Turn<'_> {
         self.state.pause = None;
         self.tell_children(&Fact::Resume);
         let Some(cursor) = self.state.cursor.take() else { return self.begin() };
-        if cursor.children.is_some() {
-            return self.await_children(cursor);
+        if cursor.awaited.is_some() {
+            return self.await_others(cursor);
         }
         match cursor.until {
             Some(until) if until > self.now => self.wait_until(cursor, until),
@@ -116,10 +117,15 @@ impl Turn<'_> {
             failed: 0,
             lost: 0,
             until: Some(self.now),
-            children: None,
+            awaited: None,
         });
         self.state.pause = Some(Pause { reason: Some(reason.to_owned()), since: self.now });
         self.fall_asleep();
         Flow::Settled
     }
+}
+
+/// Whether it has to be held back while the execution rests.
+fn begins_something(command: &Command) -> bool {
+    matches!(command, Command::StartAttempt(_) | Command::StartChildren(_) | Command::Listen(_))
 }

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::children::{Awaited, Item, Surroundings};
+use super::children::{Item, Surroundings};
+use super::listening::Listening;
+use super::unwinding::{Undoable, Unwinding};
+use crate::callback::CallbackKey;
 use crate::failure::Failure;
 use crate::plan::Plan;
 
@@ -26,6 +29,8 @@ pub struct Execution {
     pub around: Option<Arc<Surroundings>>,
     /// The item that it runs a block for.
     pub item: Option<Item>,
+    /// What wait tokens are made with.
+    pub callbacks: CallbackKey,
     /// What changes.
     pub state: State,
 }
@@ -73,12 +78,27 @@ pub struct State {
     /// Where it came from, if it does not begin at its definition's first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Fork>,
-    /// How often it has begun children.
+    /// How often it has begun to wait for others.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub visits: u32,
     /// How many executions are above it that have called the next one as a workflow.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u32,
+    /// What started it, if nobody asked for it by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Arc<Value>>,
+    /// The events that it has taken in last, by name: none of them is taken in twice.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heard: BTreeMap<String, Vec<Uuid>>,
+    /// What can be undone, in the order in which it was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<Undoable>,
+    /// It is being undone, and ends then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwinding: Option<Box<Unwinding>>,
+    /// Something of it was undone: its outputs are not to be built on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undone: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -138,6 +158,11 @@ impl State {
             fork: None,
             visits: 0,
             depth: 0,
+            trigger: None,
+            heard: BTreeMap::new(),
+            undo: Vec::new(),
+            unwinding: None,
+            undone: false,
         }
     }
 
@@ -209,9 +234,42 @@ pub struct Cursor {
     /// Set while the execution waits for its next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
-    /// Set while the execution waits for children; `until` is then how long at most.
+    /// Set while the execution waits for others; `until` is then how long at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub children: Option<Awaited>,
+    pub awaited: Option<Awaited>,
+}
+
+/// Whom an execution waits for. What tells of them is a fact in its inbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "camelCase")]
+pub enum Awaited {
+    /// Executions that it has begun.
+    Children {
+        /// The visit to a step that began them: numbers them apart from all others of the execution.
+        visit: u32,
+        /// How many there are.
+        total: u32,
+    },
+    /// A message from outside.
+    Message(Box<Listening>),
+}
+
+impl Cursor {
+    /// The visit and the number of the children that it waits for.
+    pub fn children(&self) -> Option<(u32, u32)> {
+        match self.awaited {
+            Some(Awaited::Children { visit, total }) => Some((visit, total)),
+            _ => None,
+        }
+    }
+
+    /// What it listens for.
+    pub fn listening(&self) -> Option<&Listening> {
+        match &self.awaited {
+            Some(Awaited::Message(listening)) => Some(listening),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of one step.

@@ -2,13 +2,18 @@
 
 mod children;
 mod control;
+mod listening;
 mod recovery;
+mod unwinding;
+
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::callback::CallbackKey;
 use crate::definition::Definition;
 use crate::failure::{ErrorCode, Failure};
 use crate::plan::{Plan, PluginLock};
@@ -28,7 +33,15 @@ impl Run {
         let state = State::new(now, plan.deadline_ms);
         let (plan, input) = (plan.into(), input.into());
         let id = Uuid::from_u128(9);
-        let execution = Execution { id, plan, input, around: None, item: None, state };
+        let execution = Execution {
+            id,
+            plan,
+            input,
+            around: None,
+            item: None,
+            callbacks: CallbackKey::default(),
+            state,
+        };
         Self { execution, now, commands: Vec::new() }
     }
 

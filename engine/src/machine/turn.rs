@@ -1,21 +1,18 @@
 //! One turn of the machine: the table, and what each of its cells does.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::command::{AttemptRecord, Command, RecordStatus, StartAttempt};
 use super::event::{Event, Fact};
-use super::state::{
-    Cursor, Execution, ExecutionStatus, State, StepState, StepStatus, after, error_value,
-};
+use super::state::{Cursor, Execution, ExecutionStatus, State, StepState, StepStatus, error_value};
 use super::{MAX_RECORDS, Rejection, Transition};
 use crate::definition::MAX_PAYLOAD_BYTES;
 use crate::expression::{Expression, ExpressionError, Scope, Template, json_size};
 use crate::failure::{ErrorCode, Failure};
 use crate::plan::{PlannedStep, Work};
-use crate::retry::{OnExhausted, Tries};
 
 /// Where the execution goes from a cell of the table.
 pub(super) enum Flow {
@@ -30,6 +27,9 @@ pub(super) enum Flow {
     /// To its end, badly.
     Fail(Failure),
 }
+
+/// `trigger` of an execution that somebody asked for.
+static MANUAL: LazyLock<Value> = LazyLock::new(|| serde_json::json!({ "type": "manual" }));
 
 /// The state under change.
 pub(super) struct Turn<'a> {
@@ -57,9 +57,12 @@ impl<'a> Turn<'a> {
             (S::Running,              E::LeaseExpired)                  => self.lose_worker(),
             (S::Waiting,              E::TimerDue)                      => self.resume_attempt(),
             (S::Waiting | S::Paused,  E::ChildrenEnded { visit, outcome }) => self.end_children(visit, outcome)?,
+            (S::Waiting | S::Paused,  E::MessageReceived(message))      => self.hear(&message)?,
+            (S::Waiting, E::CancelRequested { .. }) if self.state.unwinding.is_some() => self.stop_unwinding(),
+            (S::Succeeded,            E::UndoRequested)                 => self.undo()?,
             (S::Pending | S::Running | S::Waiting | S::Paused, E::DeadlinePassed) => self.pass_deadline(),
             (S::Pending | S::Running | S::Waiting | S::Paused, E::CancelRequested { reason }) => self.cancel(reason),
-            (S::Pending | S::Running | S::Waiting, E::PauseRequested { reason }) => self.pause(reason),
+            (S::Pending | S::Running | S::Waiting, E::PauseRequested { reason }) if self.state.unwinding.is_none() => self.pause(reason),
             (S::Paused,               E::ResumeRequested)               => self.resume(),
             (S::Running, E::ResumeRequested) if self.state.pause.is_some() => self.stay_awake(),
             (S::Failed | S::Cancelled, E::RetryRequested)               => self.begin_again(),
@@ -83,6 +86,7 @@ impl<'a> Turn<'a> {
             Ok(output) => {
                 self.record(&cursor, RecordStatus::Succeeded, Some(Arc::clone(&output)), None);
                 self.set_step(&cursor.step, StepStatus::Succeeded, Some(Arc::clone(&output)), None);
+                self.remember_done(&cursor, &step);
                 leave(&step, Some(output))
             }
             Err(failure) => {
@@ -91,53 +95,6 @@ impl<'a> Turn<'a> {
             }
         };
         Ok(flow)
-    }
-
-    fn fail(&mut self, attempt: u32, failure: &Failure, chance: f64) -> Result<Flow, Rejection> {
-        let mut cursor = self.attempt_under_way(attempt)?;
-        cursor.failed += 1;
-        Ok(self.fail_with(cursor, failure, chance))
-    }
-
-    fn lose_worker(&mut self) -> Flow {
-        let Some(mut cursor) = self.state.cursor.take() else { return self.begin() };
-        cursor.lost += 1;
-        let message = "the worker that ran this attempt stopped renewing its lease";
-        self.fail_with(cursor, &Failure::new(ErrorCode::WorkerLost, message), 0.0)
-    }
-
-    pub(super) fn fail_with(&mut self, cursor: Cursor, failure: &Failure, chance: f64) -> Flow {
-        self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
-        let step = self.planned(&cursor.step);
-        let tries = Tries {
-            failed: cursor.failed,
-            lost: cursor.lost,
-            elapsed_ms: elapsed_ms(cursor.visited_at, self.now),
-            chance,
-        };
-        let error = error_value(failure, &cursor.step, cursor.attempt);
-        match step.retry.delay_after(failure, tries) {
-            Some(delay_ms) if self.retry_wanted(&step, &error) => {
-                self.set_step(&cursor.step, StepStatus::Waiting, None, Some(error));
-                self.wait_or_go(cursor, delay_ms)
-            }
-            _ => self.exhaust(&step, failure, cursor.attempt),
-        }
-    }
-
-    /// `retryPolicy.when`; an expression that fails wants no retry: the failure itself is what matters.
-    fn retry_wanted(&self, step: &PlannedStep, error: &Value) -> bool {
-        let Some(when) = &step.retry_when else { return true };
-        let scope = Scope { error: Some(error), ..self.scope("") };
-        when.evaluate(&scope).is_ok_and(|value| value == Value::Bool(true))
-    }
-
-    fn wait_or_go(&mut self, mut cursor: Cursor, delay_ms: u64) -> Flow {
-        cursor.attempt += 1;
-        if delay_ms == 0 {
-            return self.start(cursor);
-        }
-        self.wait_until(cursor, after(self.now, delay_ms))
     }
 
     pub(super) fn wait_until(&mut self, mut cursor: Cursor, until: DateTime<Utc>) -> Flow {
@@ -157,9 +114,11 @@ impl<'a> Turn<'a> {
 
     pub(super) fn resume_attempt(&mut self) -> Flow {
         match self.state.cursor.take() {
+            Some(cursor) if self.state.unwinding.is_some() => self.give_up_block(&cursor),
             Some(cursor) => match self.planned(&cursor.step).work {
                 Work::WaitFor(_) | Work::WaitUntil(_) => self.end_wait(&cursor),
-                _ if cursor.children.is_some() => self.time_out(cursor),
+                _ if cursor.children().is_some() => self.time_out(cursor),
+                _ if cursor.awaited.is_some() => self.give_up_listening(cursor),
                 _ => self.start(cursor),
             },
             None => self.begin(),
@@ -177,7 +136,7 @@ impl<'a> Turn<'a> {
         let message = reason.unwrap_or_else(|| "cancelled by request".to_owned());
         let failure = Failure::permanent(ErrorCode::Cancelled, message);
         self.stop(StepStatus::Cancelled, RecordStatus::Cancelled, &failure);
-        self.finish(ExecutionStatus::Cancelled, None, Some(failure));
+        self.end_badly(ExecutionStatus::Cancelled, failure);
         Flow::Settled
     }
 
@@ -187,31 +146,13 @@ impl<'a> Turn<'a> {
         self.tell_children(&Fact::Cancel { reason: Some(failure.message.clone()) });
         self.state.pause = None;
         let Some(cursor) = self.state.cursor.take() else { return };
+        self.stop_listening(&cursor);
         self.state.stopped_at = Some(cursor.step.clone());
         if under_way {
             self.record(&cursor, record, None, Some(failure.clone()));
         }
         let error = error_value(failure, &cursor.step, cursor.attempt);
         self.set_step(&cursor.step, step, None, Some(error));
-    }
-
-    /// All attempts failed: on to `onError`, or to the end.
-    fn exhaust(&mut self, step: &PlannedStep, failure: &Failure, attempt: u32) -> Flow {
-        let error = error_value(failure, &step.step.id, attempt);
-        self.set_step(&step.step.id, StepStatus::Failed, None, Some(error.clone()));
-        match &step.step.on_error {
-            Some(next) => {
-                self.state.error = Some(error);
-                Flow::Enter(next.clone())
-            }
-            None if step.retry.on_exhausted == OnExhausted::Pause => {
-                self.rest_at(step, &format!("step `{}` failed: {}", step.step.id, failure.message))
-            }
-            None => {
-                self.state.stopped_at = Some(step.step.id.clone());
-                Flow::Fail(failure.clone())
-            }
-        }
     }
 
     /// Goes on until something has to be waited for. A definition's steps bound the way: whatever enters more
@@ -225,13 +166,13 @@ impl<'a> Turn<'a> {
             Flow::Settled => {}
             Flow::End(last) => self.end(last),
             Flow::Succeed(output) => self.finish(ExecutionStatus::Succeeded, Some(output), None),
-            Flow::Fail(failure) => self.finish(ExecutionStatus::Failed, None, Some(failure)),
+            Flow::Fail(failure) => self.end_badly(ExecutionStatus::Failed, failure),
             Flow::Enter(id) => {
                 let message = format!(
                     "the execution came to step `{id}` again without an attempt in between"
                 );
                 let failure = Failure::permanent(ErrorCode::Internal, message);
-                self.finish(ExecutionStatus::Failed, None, Some(failure));
+                self.end_badly(ExecutionStatus::Failed, failure);
             }
         }
     }
@@ -251,7 +192,7 @@ impl<'a> Turn<'a> {
             failed: 0,
             lost: 0,
             until: None,
-            children: None,
+            awaited: None,
         };
         match self.wanted(&step) {
             Ok(true) => self.start(cursor),
@@ -290,9 +231,9 @@ impl<'a> Turn<'a> {
         leave(step, None)
     }
 
-    fn start(&mut self, cursor: Cursor) -> Flow {
+    pub(super) fn start(&mut self, cursor: Cursor) -> Flow {
         let step = self.planned(&cursor.step);
-        let cursor = Cursor { started_at: self.now, until: None, children: None, ..cursor };
+        let cursor = Cursor { started_at: self.now, until: None, awaited: None, ..cursor };
         match &step.work {
             Work::Attempt(config) => match self.evaluate(config, &step, "config") {
                 Ok(config) => self.start_attempt(cursor, step, config),
@@ -316,19 +257,6 @@ impl<'a> Turn<'a> {
         Flow::Settled
     }
 
-    /// The attempt could not even begin: it counts, is recorded, and trying again would give the same.
-    pub(super) fn fail_unbegun(
-        &mut self,
-        cursor: &Cursor,
-        step: &PlannedStep,
-        failure: &Failure,
-    ) -> Flow {
-        let cursor = Cursor { started_at: self.now, ..cursor.clone() };
-        self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
-        self.set_attempts(&cursor);
-        self.exhaust(step, failure, cursor.attempt)
-    }
-
     /// A part of a step's config, evaluated.
     pub(super) fn evaluate(
         &self,
@@ -350,11 +278,11 @@ impl<'a> Turn<'a> {
         };
         match output {
             Ok(output) => self.finish(ExecutionStatus::Succeeded, Some(output), None),
-            Err(failure) => self.finish(ExecutionStatus::Failed, None, Some(failure)),
+            Err(failure) => self.end_badly(ExecutionStatus::Failed, failure),
         }
     }
 
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         status: ExecutionStatus,
         output: Option<Arc<Value>>,
@@ -373,7 +301,7 @@ impl<'a> Turn<'a> {
         within_limit(mapped?)
     }
 
-    fn attempt_under_way(&mut self, reported: u32) -> Result<Cursor, Rejection> {
+    pub(super) fn attempt_under_way(&mut self, reported: u32) -> Result<Cursor, Rejection> {
         let current = self.state.cursor.as_ref().map_or(0, |cursor| cursor.attempt);
         match self.state.cursor.take_if(|cursor| cursor.attempt == reported) {
             Some(cursor) => Ok(cursor),
@@ -424,7 +352,7 @@ impl<'a> Turn<'a> {
         Arc::clone(step.expect("publishing checked that every named step exists"))
     }
 
-    fn scope<'s>(&'s self, place: &'s str) -> Scope<'s> {
+    pub(super) fn scope<'s>(&'s self, place: &'s str) -> Scope<'s> {
         let around = self.execution.around.as_deref();
         Scope {
             input: &self.execution.input,
@@ -437,6 +365,9 @@ impl<'a> Turn<'a> {
             version: self.execution.plan.version,
             error: self.state.error.as_ref().or_else(|| around?.error.as_ref()),
             result: None,
+            event: None,
+            trigger: self.state.trigger.as_deref().unwrap_or(&MANUAL),
+            callbacks: self.execution.callbacks,
             now: self.now,
             place,
         }
@@ -466,10 +397,6 @@ pub(super) fn within_limit(output: Value) -> Result<Arc<Value>, Failure> {
 
 fn expression_failure(field: &str, error: &ExpressionError) -> Failure {
     Failure::permanent(ErrorCode::ExpressionError, format!("`{field}`: {error}"))
-}
-
-fn elapsed_ms(since: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
-    u64::try_from((now - since).num_milliseconds()).unwrap_or(0)
 }
 
 pub(super) fn kind_of(value: &Value) -> &'static str {

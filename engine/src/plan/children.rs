@@ -13,6 +13,8 @@ pub struct Children {
     pub fan: Fan,
     /// What their blocks read of what is around them: no more than that is handed down.
     pub captures: Captures,
+    /// Whether something that they do can be undone.
+    pub undoable: bool,
 }
 
 /// Which children a step begins.

@@ -27,9 +27,14 @@ pub(super) fn check_definition(value: &Value) -> Vec<Diagnostic> {
 
 /// `inputSchema` has to be a JSON Schema itself, and one that needs no other document.
 pub(super) fn check_input_schema(definition: &Definition) -> Option<Diagnostic> {
-    let error = jsonschema::validator_for(definition.input_schema.as_ref()?).err()?;
-    let message = format!("`inputSchema` is not a usable JSON Schema: {error}");
-    Some(Diagnostic::new("/inputSchema", "INPUT_SCHEMA_INVALID", message))
+    check_schema("inputSchema", "/inputSchema", definition.input_schema.as_ref()?)
+}
+
+/// Whether a schema that an author wrote can be used.
+pub(super) fn check_schema(field: &str, pointer: &str, schema: &Value) -> Option<Diagnostic> {
+    let error = jsonschema::validator_for(schema).err()?;
+    let message = format!("`{field}` is not a usable JSON Schema: {error}");
+    Some(Diagnostic::new(pointer, "INPUT_SCHEMA_INVALID", message))
 }
 
 /// Any value against any schema. A schema that is itself unusable accepts nothing.

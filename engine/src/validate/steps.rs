@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::schema::check_instance;
+use super::schema::{check_instance, check_schema};
 use super::{CatalogEntry, StepCatalog};
-use crate::control::{ControlType, Region};
-use crate::definition::Step;
+use crate::control::{Approval, Control, ControlType, Region};
+use crate::definition::{Definition, Step};
 use crate::diagnostic::Diagnostic;
 use crate::expression::Expression;
 use crate::plan::Plan;
 use crate::step_type::StepType;
+use crate::trigger::EventTrigger;
 
 /// Step types and configs.
 pub(super) fn check(regions: &[Region], catalog: &dyn StepCatalog) -> Vec<Diagnostic> {
@@ -79,6 +80,11 @@ fn check_control(pointer: &str, step: &Step, control: ControlType) -> Vec<Diagno
     let invalid =
         |message: String| Diagnostic::new(format!("{pointer}/config"), "CONFIG_INVALID", message);
     match control.read(step) {
+        Ok(Control::Approval(Approval { form_schema: Some(schema), .. })) => {
+            check_schema("formSchema", &format!("{pointer}/config/formSchema"), &schema)
+                .into_iter()
+                .collect()
+        }
         Ok(control) => control.fault().map(|fault| invalid(fault.to_owned())).into_iter().collect(),
         Err(error) => vec![invalid(error.to_string())],
     }
@@ -92,6 +98,7 @@ fn without_effect(pointer: &str, step: &Step, control: ControlType) -> Vec<Diagn
         ("next", step.next.is_some() && !control.has_next()),
         ("onError", step.on_error.is_some() && !control.can_fail()),
         ("output", step.output.is_some() && !control.has_next()),
+        ("compensate", step.compensate.is_some() && !control.has_next()),
     ];
     let of_no_use = written.into_iter().filter(|(_, written)| *written);
     let problem = |(field, _)| {
@@ -154,6 +161,25 @@ pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnosti
     problems
 }
 
+/// What triggers read: there is an event, and nothing else yet.
+pub(super) fn check_triggers(definition: &Definition) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let known = ["event"];
+    for (place, trigger) in definition.all_triggers() {
+        // What cannot be parsed is reported with the plan.
+        let Ok(Some(trigger)) = EventTrigger::parse(trigger) else { continue };
+        trigger.for_each_expression(&mut |at, expression| {
+            let roots = expression.roots_read().iter();
+            for root in roots.filter(|root| !known.contains(&root.as_str())) {
+                let message = format!("`{root}` is not in scope in a trigger, only `event` is");
+                let pointer = format!("{place}{at}");
+                problems.push(Diagnostic::new(pointer, "EXPRESSION_INVALID", message));
+            }
+        });
+    }
+    problems
+}
+
 /// The steps of a region, and of those around it.
 fn in_scope<'a>(regions: &'a [Region], region: &'a Region) -> BTreeSet<&'a str> {
     let outer = |region: &&'a Region| region.around.and_then(|at| regions.get(at));
@@ -183,6 +209,13 @@ impl References<'_> {
             });
         }
         let roots = expression.roots_read();
+        if roots.contains("event") && !pointer.ends_with("/config/event/match") {
+            let message = "`event` is in scope only in the `match` of a `wait` and in triggers";
+            self.problems.push(
+                Diagnostic::new(pointer, "EXPRESSION_INVALID", message)
+                    .with_help("what came is the output of the `wait`"),
+            );
+        }
         if !self.has_item && (roots.contains("item") || roots.contains("index")) {
             let message = "`item` and `index` are in scope only within a `map`";
             self.problems.push(Diagnostic::new(pointer, "EXPRESSION_INVALID", message));

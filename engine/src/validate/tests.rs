@@ -89,7 +89,6 @@ fn what_later_versions_add_is_unknown_now() {
     let base = json!({ "name": "w", "steps": [step("a", &json!({}))] });
     for (field, value) in [
         ("trigger", json!({ "type": "schedule", "cron": "* * * * *" })),
-        ("triggers", json!([])),
         ("concurrency", json!([])),
         ("onFailure", json!([])),
     ] {
@@ -394,4 +393,68 @@ fn names_and_numbers_of_children_are_checked() {
     ] {
         assert_ne!(problems(&control(step_type, &config)), [], "{step_type} {config}");
     }
+}
+
+#[test]
+fn waits_for_others_are_checked() {
+    for (step_type, config, place) in [
+        ("wait", json!({ "event": {} }), "/steps/0/config/event"),
+        ("wait", json!({ "event": { "name": "e" }, "token": {} }), "/steps/0/config"),
+        ("wait", json!({ "durationMs": 1, "timeoutMs": 1 }), "/steps/0/config"),
+        ("wait", json!({ "event": { "name": "e" }, "timeoutMs": 0 }), "/steps/0/config/timeoutMs"),
+        (
+            "wait",
+            json!({ "event": { "name": "e", "lookbackMs": 2_592_000_001_i64 } }),
+            "/steps/0/config/event",
+        ),
+        (
+            "wait",
+            json!({ "event": { "name": "e", "match": "event." } }),
+            "/steps/0/config/event/match",
+        ),
+        (
+            "wait",
+            json!({ "event": { "name": "e" }, "onTimeout": "nowhere" }),
+            "/steps/0/config/onTimeout",
+        ),
+        ("approval", json!({ "count": 0 }), "/steps/0/config/count"),
+        ("approval", json!({ "formSchema": { "type": 5 } }), "/steps/0/config/formSchema"),
+        ("emit", json!({}), "/steps/0/config"),
+        ("emit", json!({ "event": "e", "data": "${event.data}" }), "/steps/0/config/data"),
+    ] {
+        let found = problems(&control(step_type, &config));
+        assert!(found.iter().any(|(at, _)| at == place), "{step_type} {config}: {found:?}");
+    }
+    let matching = "event.data.a == input.a && event.name == 'e'";
+    let good = json!({ "event": { "name": "e", "match": matching, "lookbackMs": 2_592_000_000_i64 }, "timeoutMs": 1 });
+    assert_eq!(problems(&control("wait", &good)), []);
+    assert_eq!(problems(&control("wait", &json!({ "token": {} }))), []);
+    assert_eq!(problems(&control("approval", &json!({}))), []);
+}
+
+#[test]
+fn triggers_are_checked() {
+    let with = |trigger: Value| {
+        problems(&json!({ "name": "w", "steps": [step("a", &json!({}))], "triggers": [trigger] }))
+    };
+    assert_eq!(
+        with(
+            json!({ "type": "event", "event": "e", "match": "event.data.a > 1", "input": "${event.data}" })
+        ),
+        []
+    );
+    assert_eq!(
+        with(json!({ "type": "event", "event": "e", "match": "input.a" })),
+        [pair("/triggers/0/match", "EXPRESSION_INVALID")]
+    );
+    assert_eq!(
+        with(json!({ "type": "event", "event": "e", "input": { "a": "${event." } })),
+        [pair("/triggers/0/input", "EXPRESSION_INVALID")]
+    );
+    assert_ne!(with(json!({ "type": "event", "event": "a:b" })), []);
+    assert_ne!(with(json!({ "type": "event" })), []);
+    let manual = json!({ "type": "manual" });
+    let both = json!({ "name": "w", "steps": [step("a", &json!({}))], "trigger": manual,
+        "triggers": vec![json!({ "type": "event", "event": "e" }); 20] });
+    assert_eq!(problems(&both), []);
 }

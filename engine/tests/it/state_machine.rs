@@ -6,49 +6,67 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use stateflow_engine::callback::CallbackKey;
 use stateflow_engine::definition::Definition;
 use stateflow_engine::failure::{ErrorCode, Failure};
 use stateflow_engine::machine::{
-    Awaited, Command, Cursor, Event, EventKind, Execution, ExecutionStatus, Outcome, Outcomes,
-    Pause, Rejection, State, StepState, StepStatus, Steps, transition,
+    Awaited, Command, Cursor, Event, EventKind, Execution, ExecutionStatus, Listening, Outcome,
+    Outcomes, Pause, Rejection, State, StepState, StepStatus, Steps, transition,
 };
+use stateflow_engine::message::Message;
 use stateflow_engine::plan::{Plan, PluginLock};
 use uuid::Uuid;
 
 const DOCUMENT: &str = include_str!("../../../docs/state-machine.md");
 
-/// A column of the table: a status, and whether the execution's step has begun children.
+/// Whom an execution's step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Children,
+    Message,
+}
+
+/// A column of the table: a status, and whom the execution's step waits for.
 #[derive(Clone, Copy)]
 struct Column {
     status: ExecutionStatus,
-    has_children: bool,
+    waits_for: Option<Others>,
 }
 
 impl Column {
     fn all() -> impl Iterator<Item = Self> {
-        let with_children = |status| {
-            matches!(status, ExecutionStatus::Waiting | ExecutionStatus::Paused).then_some(true)
-        };
         ExecutionStatus::ALL.into_iter().flat_map(move |status| {
-            let kinds = std::iter::once(false).chain(with_children(status));
-            kinds.map(move |has_children| Self { status, has_children })
+            let may = matches!(status, ExecutionStatus::Waiting | ExecutionStatus::Paused);
+            let others = [Others::Children, Others::Message].into_iter().filter(move |_| may);
+            let kinds = std::iter::once(None).chain(others.map(Some));
+            kinds.map(move |waits_for| Self { status, waits_for })
         })
     }
 }
 
 impl std::fmt::Display for Column {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let children = if self.has_children { ", children" } else { "" };
-        write!(f, "{}{children}", self.status)
+        let others = match self.waits_for {
+            Some(Others::Children) => ", children",
+            Some(Others::Message) => ", message",
+            None => "",
+        };
+        write!(f, "{}{others}", self.status)
     }
 }
 
-/// An execution of one step that may be tried twice, or that has begun two children.
-fn execution(Column { status, has_children }: Column) -> Execution {
-    let step = if has_children {
-        json!({ "id": "s", "type": "map", "config": { "items": [1, 2], "steps": [{ "id": "t", "type": "log" }] } })
-    } else {
-        json!({ "id": "s", "type": "log", "retryPolicy": { "maxAttempts": 2, "jitter": "none" } })
+/// An execution of one step: one that may be tried twice, or that waits for others.
+fn execution(Column { status, waits_for }: Column) -> Execution {
+    let step = match waits_for {
+        Some(Others::Children) => {
+            json!({ "id": "s", "type": "map", "config": { "items": [1, 2], "steps": [{ "id": "t", "type": "log" }] } })
+        }
+        Some(Others::Message) => {
+            json!({ "id": "s", "type": "wait", "config": { "event": { "name": "paid" } } })
+        }
+        None => {
+            json!({ "id": "s", "type": "log", "retryPolicy": { "maxAttempts": 2, "jitter": "none" } })
+        }
     };
     let definition: Definition =
         serde_json::from_value(json!({ "name": "w", "steps": [step] })).unwrap();
@@ -63,7 +81,16 @@ fn execution(Column { status, has_children }: Column) -> Execution {
         failed: 0,
         lost: 0,
         until: (status != ExecutionStatus::Running).then_some(now + TimeDelta::seconds(1)),
-        children: has_children.then_some(Awaited { visit: 1, total: 2 }),
+        awaited: match waits_for {
+            Some(Others::Children) => Some(Awaited::Children { visit: 1, total: 2 }),
+            Some(Others::Message) => Some(Awaited::Message(Box::new(Listening {
+                visit: 1,
+                name: "paid".to_owned(),
+                since: now,
+                asked: None,
+            }))),
+            None => None,
+        },
     });
     let step = StepState { status: StepStatus::Running, attempts: 1, error: None, output: None };
     let steps = if cursor.is_some() { Steps::from([("s".to_owned(), step)]) } else { Steps::new() };
@@ -71,7 +98,8 @@ fn execution(Column { status, has_children }: Column) -> Execution {
     let stopped_at = status.is_terminal().then(|| "s".to_owned());
     let state = State { status, cursor, steps, pause, stopped_at, ..State::new(now, None) };
     let (plan, input) = (Arc::new(plan), Arc::new(json!({})));
-    Execution { id: Uuid::nil(), plan, input, around: None, item: None, state }
+    let callbacks = CallbackKey::default();
+    Execution { id: Uuid::nil(), plan, input, around: None, item: None, callbacks, state }
 }
 
 fn event(kind: EventKind) -> Event {
@@ -91,6 +119,14 @@ fn event(kind: EventKind) -> Event {
             let outcomes = Outcomes { ended: 2, outputs, ..Outcomes::default() };
             Event::ChildrenEnded { visit: 1, outcome: Outcome::Ended(outcomes) }
         }
+        EventKind::MessageReceived => Event::MessageReceived(Box::new(Message {
+            id: Uuid::from_u128(3),
+            name: "paid".to_owned(),
+            data: Arc::new(json!({})),
+            received_at: DateTime::<Utc>::UNIX_EPOCH,
+            to: None,
+        })),
+        EventKind::UndoRequested => Event::UndoRequested,
         EventKind::DeadlinePassed => Event::DeadlinePassed,
         EventKind::CancelRequested => Event::CancelRequested { reason: None },
         EventKind::RetryRequested => Event::RetryRequested,
@@ -124,6 +160,10 @@ fn name(command: &Command) -> &'static str {
         Command::StartAttempt(_) => "start attempt",
         Command::StartChildren(_) => "start children",
         Command::TellChildren { .. } => "tell children",
+        Command::Listen(_) => "listen",
+        Command::StopListening { .. } => "stop listening",
+        Command::Consume(_) => "consume",
+        Command::Emit { .. } => "emit",
         Command::WakeAt(_) => "wake at",
         Command::FinishExecution { .. } => "finish",
     }
@@ -133,8 +173,9 @@ fn document() -> String {
     let mut text = String::from(
         "# The state machine\n\nGenerated by the engine's tests from `engine/src/machine/turn.rs`; do not edit. The execution \
          of the table has one step that\nmay be tried twice, and is at its first attempt where it is at one; in the columns \
-         with children, its step is a `map` that\nhas begun two. A bold word is the status that follows, after it the \
-         commands; a dash is a typed rejection; `ended` is the\nrejection of what comes after the end.\n\n| event |",
+         with children, its step is a `map` that\nhas begun two; in those with a message, a `wait` for an event. A bold word \
+         is the status that follows, after it the commands; a\ndash is a typed rejection; `ended` is the rejection of what comes \
+         after the end.\n\n| event |",
     );
     for column in Column::all() {
         write!(text, " {column} |").unwrap();

@@ -2,6 +2,7 @@
 
 mod columns;
 mod kin;
+mod speech;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use engine::attempt::LogLine;
 use engine::failure::Failure;
-use engine::machine::{AttemptRecord, Fact, State};
+use engine::machine::{AttemptRecord, Fact, State, Subscription};
 use serde_json::Value;
 use sqlx::PgExecutor;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub struct Write {
     pub kin: Vec<KinAct>,
 }
 
-/// What a transition does to other executions, in the same commit.
+/// What a transition does beyond its own execution, in the same commit.
 #[derive(Debug)]
 pub enum KinAct {
     /// Begins a family.
@@ -72,6 +73,33 @@ pub enum KinAct {
     },
     /// Tells itself: the family could not begin.
     Refuse(Fact),
+    /// Waits for a message.
+    Listen {
+        /// Who owns it.
+        namespace_id: i32,
+        /// What it waits for.
+        subscription: Box<Subscription>,
+    },
+    /// Waits no more.
+    StopListening {
+        /// The visit that began it.
+        visit: u32,
+        /// The message that it waited for.
+        by: Option<Uuid>,
+    },
+    /// Has taken in a signal.
+    Consume(Uuid),
+    /// Sends an event.
+    Emit {
+        /// Who owns it.
+        namespace_id: i32,
+        /// Its id.
+        id: Uuid,
+        /// Its name.
+        name: String,
+        /// What it says.
+        data: Arc<Value>,
+    },
 }
 
 /// What becomes of an execution's place in the queue.

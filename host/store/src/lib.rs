@@ -12,6 +12,8 @@ pub mod workflows;
 pub mod inbox;
 pub mod journal;
 pub mod leases;
+mod letters;
+pub mod messages;
 pub mod starts;
 pub mod workers;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use engine::machine::State;
+use sqlx::PgExecutor;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -134,7 +135,7 @@ impl Store {
         new: &[NewExecution],
         all_or_none: bool,
     ) -> Result<Vec<Option<Started>>, StoreError> {
-        let fresh = self.insert_executions(new, all_or_none).await?;
+        let fresh = Self::insert_executions(&self.pool, new, all_or_none).await?;
         let others = new.iter().filter(|it| !fresh.contains(&it.id));
         let keyed: Vec<_> = others.filter(|it| it.idempotency_key.is_some()).collect();
         let known =
@@ -149,8 +150,8 @@ impl Store {
         Ok(new.iter().map(started).collect())
     }
 
-    async fn insert_executions(
-        &self,
+    pub(crate) async fn insert_executions(
+        executor: impl PgExecutor<'_>,
         new: &[NewExecution],
         all_or_none: bool,
     ) -> Result<HashSet<Uuid>, StoreError> {
@@ -180,7 +181,7 @@ impl Store {
             &pinned,
             all_or_none,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(executor)
         .await?;
         Ok(fresh.into_iter().collect())
     }

@@ -96,6 +96,15 @@ impl Drop for Attentive {
     }
 }
 
+/// One who delivers messages.
+pub struct Delivers(Arc<Shared>);
+
+impl Drop for Delivers {
+    fn drop(&mut self) {
+        self.0.deliverers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// The hub of one process.
 #[derive(Clone)]
 pub struct Wakeups {
@@ -105,6 +114,8 @@ pub struct Wakeups {
 struct Shared {
     work: Notify,
     attentive: AtomicUsize,
+    messages: Notify,
+    deliverers: AtomicUsize,
     watched: Mutex<Watched>,
     watches: AtomicU64,
     news: broadcast::Sender<Wakeup>,
@@ -116,6 +127,8 @@ struct Shared {
 struct Outgoing {
     /// Executions that somebody else may claim.
     work: usize,
+    /// There are messages to deliver.
+    messages: bool,
     finished: HashSet<Uuid>,
     signalled: HashSet<Uuid>,
 }
@@ -123,7 +136,7 @@ struct Outgoing {
 impl Outgoing {
     /// Things to tell of.
     fn len(&self) -> usize {
-        self.work + self.finished.len() + self.signalled.len()
+        self.work + usize::from(self.messages) + self.finished.len() + self.signalled.len()
     }
 }
 
@@ -163,6 +176,8 @@ impl Default for Wakeups {
         let shared = Shared {
             work: Notify::new(),
             attentive: AtomicUsize::new(0),
+            messages: Notify::new(),
+            deliverers: AtomicUsize::new(0),
             watched: Mutex::default(),
             watches: AtomicU64::new(0),
             news: broadcast::channel(BACKLOG).0,
@@ -191,6 +206,25 @@ impl Wakeups {
     pub fn attentive(&self) -> Attentive {
         self.shared.attentive.fetch_add(1, Ordering::AcqRel);
         Attentive(Arc::clone(&self.shared))
+    }
+
+    /// There are messages to deliver. Other processes are told only if nobody here delivers any.
+    pub fn messages(&self) {
+        self.shared.messages.notify_one();
+        if self.shared.deliverers.load(Ordering::Acquire) == 0 {
+            self.tell(|outgoing| outgoing.messages = true);
+        }
+    }
+
+    /// Somebody here delivers messages from now on; off the list when dropped.
+    pub fn delivers(&self) -> Delivers {
+        self.shared.deliverers.fetch_add(1, Ordering::AcqRel);
+        Delivers(Arc::clone(&self.shared))
+    }
+
+    /// Completes when there are messages to deliver, also if that was said before.
+    pub async fn messages_arrive(&self) {
+        self.shared.messages.notified().await;
     }
 
     /// Waits for an execution's end.
@@ -296,12 +330,19 @@ impl Wakeups {
         listener.eager_reconnect(false);
         let channels = Channels::of(store);
         listener
-            .listen_all([channels.work.as_str(), &channels.finished, &channels.signalled])
+            .listen_all([
+                channels.work.as_str(),
+                &channels.messages,
+                &channels.finished,
+                &channels.signalled,
+            ])
             .await?;
         while let Some(note) = listener.try_recv().await? {
             let ids = note.payload().split(',').filter_map(|id| id.parse().ok());
             if note.channel() == channels.work {
                 self.shared.work.notify_waiters();
+            } else if note.channel() == channels.messages {
+                self.shared.messages.notify_one();
             } else if note.channel() == channels.finished {
                 for id in ids {
                     self.shared.tell_watchers(id, &News::Look);
@@ -316,6 +357,7 @@ impl Wakeups {
 
 struct Channels {
     work: String,
+    messages: String,
     finished: String,
     signalled: String,
 }
@@ -323,7 +365,12 @@ struct Channels {
 impl Channels {
     fn of(store: &Store) -> Self {
         let name = |subject: &str| format!("{}.{subject}", store.schema);
-        Self { work: name("work"), finished: name("finished"), signalled: name("signalled") }
+        Self {
+            work: name("work"),
+            messages: name("messages"),
+            finished: name("finished"),
+            signalled: name("signalled"),
+        }
     }
 }
 
@@ -333,6 +380,9 @@ impl Store {
         let mut notes = Vec::new();
         if outgoing.work > 0 {
             notes.push((channels.work, String::new()));
+        }
+        if outgoing.messages {
+            notes.push((channels.messages, String::new()));
         }
         notes.extend(payloads(outgoing.finished).map(|ids| (channels.finished.clone(), ids)));
         notes.extend(payloads(outgoing.signalled).map(|ids| (channels.signalled.clone(), ids)));

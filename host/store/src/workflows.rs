@@ -54,6 +54,8 @@ pub struct NewVersion {
     pub definition: Value,
     /// The plugin digests that it is locked to.
     pub plugin_lock: PluginLock,
+    /// The events that start it.
+    pub events: Vec<String>,
 }
 
 impl NewVersion {
@@ -207,6 +209,33 @@ async fn insert_version(
         // As text: the binary form would sort the author's fields.
         new.definition.to_string(),
         serde_json::json!(new.plugin_lock).to_string(),
+    )
+    .execute(&mut **transaction)
+    .await?;
+    replace_triggers(transaction, workflow_id, version, new).await
+}
+
+/// The events that start the workflow are those of its newest version.
+async fn replace_triggers(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    workflow_id: Uuid,
+    version: i32,
+    new: &NewVersion,
+) -> Result<(), StoreError> {
+    sqlx::query!("delete from triggers where workflow_id = $1", workflow_id)
+        .execute(&mut **transaction)
+        .await?;
+    if new.events.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into triggers (namespace_id, name, workflow_id, version)
+         select $1, name, $3, $4 from unnest($2::text[]) as e (name)
+         on conflict do nothing",
+        new.namespace_id,
+        &new.events,
+        workflow_id,
+        version,
     )
     .execute(&mut **transaction)
     .await?;

@@ -1,13 +1,15 @@
 //! Drives one leased execution: transition, journal, then what the core wished for, over and over, until the
 //! execution ends, waits for long, or the lease turns out to be gone.
 
+mod inbox;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::attempt::{AttemptContext, LogLine};
-use engine::machine::{self, Command, Event, Execution, Fact, Family, StartAttempt, Transition};
+use engine::machine::{self, Command, Event, Execution, Family, StartAttempt, Transition};
 use store::Store;
 use store::journal::{Disposition, KinAct, Write, Written};
 use store::leases::Claimed;
@@ -153,6 +155,10 @@ impl Drive {
         let now = self.shared.clock.now();
         let mut found = machine::on_claim(&self.execution.state, self.lost, now).into_iter();
         let Some(first) = found.next() else {
+            // Whoever began to listen may not have come to look back.
+            if self.lost {
+                return Box::pin(self.look_back()).await;
+            }
             self.leave_as_is().await?;
             return Ok(Next::Leave);
         };
@@ -194,31 +200,6 @@ impl Drive {
         Ok(())
     }
 
-    /// The first fact in the inbox that applies, if there is anything new. Facts that do not are taken in with
-    /// the next write all the same.
-    async fn read_inbox(&mut self) -> anyhow::Result<Option<Event>> {
-        if self.posted <= self.seen {
-            return Ok(None);
-        }
-        let (mut facts, posted) = self.shared.store.read_inbox(self.execution.id).await?;
-        facts.retain(|it| !self.consumed.contains(&it.id));
-        let applying = facts.iter().position(|it| self.applies(&it.fact));
-        let taken = applying.map_or(facts.len(), |at| at + 1);
-        // What comes after the one that applies is read again, against the state that it leads to.
-        let left = i32::try_from(facts.len() - taken).unwrap_or(i32::MAX);
-        self.posted = posted;
-        self.seen = posted - left;
-        self.consumed.extend(facts[..taken].iter().map(|it| it.id));
-        let Some(at) = applying else { return Ok(None) };
-        let event = Event::from(facts.swap_remove(at).fact);
-        Ok(Some(self.shared.kin.with_outcomes(event, &self.execution).await?))
-    }
-
-    fn applies(&self, fact: &Fact) -> bool {
-        let event = Event::from(fact.clone());
-        machine::transition(&self.execution, event, self.shared.clock.now()).is_ok()
-    }
-
     /// Makes a transition durable. Returns what to do then; nothing if the execution has left our hands.
     async fn commit(
         &mut self,
@@ -229,6 +210,7 @@ impl Drive {
         let mut disposition = Disposition::Keep;
         let (mut wish, mut ended) = (None, None);
         let mut kin = Vec::new();
+        let namespace_id = self.origin.namespace_id;
         for command in transition.commands {
             match command {
                 Command::Record(record) => records.push(record),
@@ -237,14 +219,29 @@ impl Drive {
                     disposition = Disposition::Finish { output, failure };
                 }
                 Command::StartChildren(family) => {
-                    kin.push(self.begin(*family, &transition.state).await?);
+                    kin.push(Box::pin(self.begin(*family, &transition.state)).await?);
                 }
                 Command::TellChildren { visit, fact } => kin.push(KinAct::Tell { visit, fact }),
+                Command::StopListening { visit, by } => {
+                    kin.push(KinAct::StopListening { visit, by });
+                }
+                Command::Consume(id) => kin.push(KinAct::Consume(id)),
+                Command::Emit { id, name, data } => {
+                    kin.push(KinAct::Emit { namespace_id, id, name, data });
+                }
+                Command::Listen(subscription) => {
+                    kin.push(KinAct::Listen { namespace_id, subscription: subscription.clone() });
+                    wish = Some(Command::Listen(subscription));
+                }
                 Command::WakeAt(instant) if self.waits_in_queue(&transition.state, instant) => {
                     disposition = Disposition::Release(instant);
                 }
                 other => wish = Some(other),
             }
+        }
+        if matches!(wish, Some(Command::Listen(_))) {
+            // It keeps the lease until it has looked back.
+            disposition = Disposition::Keep;
         }
         let write =
             Write { records, logs, kin, ..self.write_of(disposition, transition.state.clone()) };
@@ -290,8 +287,8 @@ impl Drive {
     }
 
     fn waits_in_queue(&self, state: &machine::State, instant: DateTime<Utc>) -> bool {
-        let has_children = state.cursor.as_ref().is_some_and(|cursor| cursor.children.is_some());
-        has_children
+        let for_others = state.cursor.as_ref().is_some_and(|cursor| cursor.awaited.is_some());
+        for_others
             || self.crowded_out
             || self.shared.draining.is_cancelled()
             || self.shared.clock.until(instant) > self.shared.short_wait
@@ -312,9 +309,13 @@ impl Drive {
                 None => self.yield_attempt().await,
             },
             Command::WakeAt(instant) => self.wait(instant).await,
+            Command::Listen(_) => Box::pin(self.look_back()).await,
             Command::Record(_)
             | Command::StartChildren(_)
             | Command::TellChildren { .. }
+            | Command::StopListening { .. }
+            | Command::Consume(_)
+            | Command::Emit { .. }
             | Command::FinishExecution { .. } => Ok(Next::Leave),
         }
     }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
+use engine::callback::CallbackKey;
 use engine::control::is_of_items;
 use engine::failure::{ErrorCode, Failure};
-use engine::machine::{Called, Event, Execution, Fact, Family, Item, Outcome, State, Surroundings};
+use engine::machine::{
+    Called, Cursor, Event, Execution, Fact, Family, Item, Outcome, State, Surroundings, Told,
+};
 use engine::plan::{Plan, Work};
 use engine::validate::check_instance;
 use moka::future::Cache;
@@ -14,6 +17,7 @@ use store::families::Kinship;
 use store::journal::{Birth, KinAct};
 use store::leases::Claimed;
 use store::{Store, StoreError};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::plans::Plans;
@@ -27,7 +31,8 @@ const MAX_PROBLEMS: usize = 10;
 #[derive(Clone)]
 pub(crate) struct Kin {
     store: Store,
-    plans: Plans,
+    pub(crate) plans: Plans,
+    callbacks: Arc<OnceCell<CallbackKey>>,
     surroundings: Cache<(Uuid, u32), (Arc<Surroundings>, u32)>,
 }
 
@@ -44,23 +49,27 @@ impl Kin {
             .max_capacity(KEPT_BYTES)
             .weigher(|_, (_, bytes): &(Arc<Surroundings>, u32)| *bytes)
             .build();
-        Self { store, plans, surroundings }
+        Self { store, plans, callbacks: Arc::default(), surroundings }
     }
 
     /// A claimed execution, ready to be driven: with its plan, and what is around its block.
     pub(crate) async fn execution(&self, claimed: Claimed) -> anyhow::Result<Execution> {
         let Claimed { execution_id: id, workflow_id, version, kinship, state, input, .. } = claimed;
         let (plan, input) = (self.plans.get(workflow_id, version).await?, Arc::new(input));
+        let callbacks = match self.callbacks.get() {
+            Some(key) => *key,
+            None => *Box::pin(self.callbacks.get_or_try_init(|| self.store.callback_key())).await?,
+        };
         let block = kinship.as_ref().and_then(|kin| Some((kin, kin.block.as_deref()?)));
         let Some((kin, block)) = block else {
-            return Ok(Execution { id, plan, input, around: None, item: None, state });
+            return Ok(Execution { id, plan, input, around: None, item: None, callbacks, state });
         };
         let plan = plan.block(block).cloned();
         let plan = plan.with_context(|| format!("there is no block `{block}`"))?;
-        let around = self.around(kin).await?;
+        let around = Box::pin(self.around(kin)).await?;
         let item = is_of_items(block).then(|| Item { value: input, index: kin.ordinal });
         let input = Arc::clone(&around.input);
-        Ok(Execution { id, plan, input, around: Some(around), item, state })
+        Ok(Execution { id, plan, input, around: Some(around), item, callbacks, state })
     }
 
     async fn around(&self, kin: &Kinship) -> anyhow::Result<Arc<Surroundings>> {
@@ -72,15 +81,32 @@ impl Kin {
         found.map(|(around, _)| around).map_err(|error| anyhow!("{error:#}"))
     }
 
-    /// The same fact with what has come of the children, if it is about their end.
-    pub(crate) async fn with_outcomes(
+    /// What a fact from the inbox says, with all that belongs to it; `None` if it is not about anything that the
+    /// execution waits for.
+    pub(crate) async fn event(
         &self,
-        event: Event,
+        fact: Fact,
         execution: &Execution,
-    ) -> Result<Event, StoreError> {
-        let Event::ChildrenEnded { visit, outcome: Outcome::Ended(_) } = event else {
-            return Ok(event);
-        };
+    ) -> Result<Option<Event>, StoreError> {
+        let cursor = execution.state.cursor.as_ref();
+        match fact.event() {
+            Told::Event(event) => Ok(Some(event)),
+            Told::Children { visit } => {
+                let awaited = cursor.and_then(Cursor::children).is_some_and(|it| it.0 == visit);
+                if awaited { self.outcomes(visit, execution).await.map(Some) } else { Ok(None) }
+            }
+            Told::Message { id } if cursor.is_some_and(|it| it.listening().is_some()) => {
+                match self.store.message(id).await {
+                    Ok(message) => Ok(Some(Event::MessageReceived(Box::new(message)))),
+                    Err(StoreError::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            Told::Message { .. } => Ok(None),
+        }
+    }
+
+    async fn outcomes(&self, visit: u32, execution: &Execution) -> Result<Event, StoreError> {
         let step = execution.state.cursor.as_ref().and_then(|it| execution.plan.step(&it.step));
         let outputs = step.is_some_and(|step| match &step.work {
             Work::Children(children) => children.fan.collects(),
@@ -113,7 +139,12 @@ impl Kin {
         };
         let own = State::new(now, deadline_ms);
         let deadlines = own.deadline_at.into_iter().chain(family.deadline_at);
-        let state = State { deadline_at: deadlines.min(), depth: family.depth, ..own };
+        let state = State {
+            deadline_at: deadlines.min(),
+            depth: family.depth,
+            trigger: family.trigger.clone(),
+            ..own
+        };
         let namespace_id = origin.namespace_id;
         let birth = Birth { family, begun_at, namespace_id, workflow_id, version, state };
         Ok(KinAct::Begin(Box::new(birth)))

@@ -4,6 +4,7 @@ mod worker;
 pub use worker::{Worker, WorkerParts, WorkerSettings};
 
 mod claimer;
+mod deliveries;
 mod driver;
 mod intake;
 mod kin;

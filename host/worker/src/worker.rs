@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::attempts::Attempts;
 use crate::claimer::Claimer;
 use crate::clock::DatabaseClock;
+use crate::deliveries::Deliveries;
 use crate::driver::Shared;
 use crate::intake::Intake;
 use crate::kin::Kin;
@@ -176,12 +177,20 @@ impl Worker {
             poll: self.settings.poll,
             reconcile: self.settings.lease / 3,
         };
+        let deliveries = Deliveries {
+            store: self.store.clone(),
+            wakeups: self.wakeups.clone(),
+            plans: self.shared.kin.plans.clone(),
+            clock: self.shared.clock.clone(),
+            every: self.settings.lease / 3,
+        };
         let heartbeats = self.heartbeats(tenure);
         let beating = tokio::spawn(heartbeats.run());
         tokio::select! {
             () = stop.cancelled() => {}
             () = tenure.lost.cancelled() => tracing::warn!(worker_id = %tenure.worker_id, "the lease was lost"),
             () = claimer.run() => {}
+            () = deliveries.run() => {}
             () = reap(&self.store, &self.shared.metrics, self.settings.lease / 3) => {}
         }
         // While draining the leases have to live on; the beating ends with the tenure's last handle.

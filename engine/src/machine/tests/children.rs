@@ -1,7 +1,5 @@
 //! Families: what is begun, what comes of it, and what is told to it.
 
-use std::sync::Arc;
-
 use super::*;
 
 /// What a `StartChildren` among the commands begins.
@@ -36,6 +34,7 @@ fn child(run: &Run, ordinal: usize) -> Run {
         input: Arc::clone(&around.input),
         around: Some(around),
         item,
+        callbacks: CallbackKey::default(),
         state: State::new(run.now, None),
     };
     Run { execution, now: run.now, commands: Vec::new() }
@@ -313,6 +312,7 @@ fn blocks_see_what_is_around_them_and_nothing_that_they_do_not_read() {
         input: Arc::clone(&around.input),
         around: Some(Arc::new(around)),
         item: None,
+        callbacks: CallbackKey::default(),
         state: State::new(run.now, None),
     };
     let mut deep = Run { execution, now: run.now, commands: Vec::new() };

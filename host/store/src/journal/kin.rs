@@ -1,4 +1,5 @@
-//! What transitions do to other executions: families are begun, their members told, their ends counted.
+//! What transitions do beyond their own execution: families are begun, their members told, their ends counted, messages
+//! waited for and sent.
 //!
 //! All of it is in the transaction of the transitions themselves. Rows are locked in one order, that of the ids within
 //! each step; whoever still meets another head on is told so by the database, and the batch is written again.
@@ -11,10 +12,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::columns::text;
+use super::speech;
 use super::{Disposition, KinAct, Write};
 use crate::StoreError;
 use crate::families::members;
-use crate::wakeups::Wakeups;
+use crate::letters::{Letters, Stirred};
 
 /// A family to begin, with all that the core does not know of it.
 #[derive(Debug)]
@@ -63,34 +65,11 @@ pub(super) struct Kin<'a> {
     ends: Vec<(Uuid, (Uuid, u32), bool)>,
 }
 
-/// Whom it has given something to do.
-#[derive(Default)]
-pub(super) struct Stirred {
-    /// Executions that may be claimed.
-    due: usize,
-    /// Executions under lease whose holder has news.
-    news: Vec<Uuid>,
-}
-
 /// How many members of a family have ended.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     ended: i32,
     failed: i32,
-}
-
-/// Facts and whom they are for.
-#[derive(Default)]
-struct Letters {
-    execution_id: Vec<Uuid>,
-    fact: Vec<String>,
-}
-
-impl Letters {
-    fn add(&mut self, execution_id: Uuid, fact: &Fact) {
-        self.execution_id.push(execution_id);
-        self.fact.push(text(fact));
-    }
 }
 
 impl<'a> Kin<'a> {
@@ -134,13 +113,23 @@ impl<'a> Kin<'a> {
                 KinAct::Begin(birth) if birth.is_waited_for() => {}
                 KinAct::Begin(birth) => letters.add(*id, &settled(birth.family.visit)),
                 KinAct::Refuse(fact) => letters.add(*id, fact),
+                KinAct::Listen { .. }
+                | KinAct::StopListening { .. }
+                | KinAct::Consume(_)
+                | KinAct::Emit { .. } => {}
                 KinAct::Tell { visit, fact } => {
-                    for member in living(connection, *id, *visit).await? {
+                    let members = all_members(connection, *id, *visit).await?;
+                    if *fact == Fact::Undo {
+                        recall(connection, &members).await?;
+                    }
+                    for member in members {
                         letters.add(member, fact);
                     }
                 }
             }
         }
+        let said: Vec<_> = acts().map(|(id, act)| (*id, *act)).collect();
+        stirred.messages += speech::apply(connection, &said).await?;
         self.count(connection, held, &mut stirred, &mut letters).await?;
         stirred.post(connection, letters).await?;
         Ok(stirred)
@@ -229,8 +218,21 @@ async fn begin(
     Ok(due.sum())
 }
 
+/// Puts those that have succeeded back into the queue.
+async fn recall(connection: &mut PgConnection, members: &[Uuid]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into queue (execution_id, namespace_id, due_at)
+         select id, namespace_id, now() from executions where id = any ($1) and status = 'succeeded'
+         on conflict do nothing",
+        members,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// All members of a family. Those that have ended are not in the queue, and get no letter.
-async fn living(
+async fn all_members(
     connection: &mut PgConnection,
     parent_id: Uuid,
     visit: u32,
@@ -290,32 +292,4 @@ async fn make_due(connection: &mut PgConnection, members: &[Uuid]) -> Result<usi
     .execute(connection)
     .await?;
     Ok(usize::try_from(made.rows_affected()).unwrap_or(usize::MAX))
-}
-
-impl Stirred {
-    async fn post(
-        &mut self,
-        connection: &mut PgConnection,
-        letters: Letters,
-    ) -> Result<(), StoreError> {
-        if letters.fact.is_empty() {
-            return Ok(());
-        }
-        let rows =
-            sqlx::query_file!("queries/post_facts.sql", &letters.execution_id, &letters.fact)
-                .fetch_all(connection)
-                .await?;
-        let (held, due): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.held);
-        self.news.extend(held.into_iter().map(|row| row.execution_id));
-        self.due += due.len();
-        Ok(())
-    }
-
-    /// Once all is durable.
-    pub(super) fn tell(self, wakeups: &Wakeups) {
-        if self.due > 0 {
-            wakeups.work(self.due);
-        }
-        self.news.into_iter().for_each(|id| wakeups.signalled(id));
-    }
 }

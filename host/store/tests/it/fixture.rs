@@ -29,6 +29,7 @@ impl Fixture {
         Store::migrate(&settings).await.unwrap();
         let store = Store::open(settings).await.unwrap();
         let new = NewVersion {
+            events: Vec::new(),
             namespace_id: DEFAULT_NAMESPACE,
             name: "w".to_owned(),
             definition: json!({ "name": "w", "steps": [{ "id": "s", "type": "log" }] }),

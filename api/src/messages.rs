@@ -1,0 +1,180 @@
+//! `/api/events`, signals and callbacks: what executions wait for, and what starts some.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Json;
+use engine::definition::MAX_PAYLOAD_BYTES;
+use engine::message::{MAX_NAME_BYTES, is_event_name, token_name};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::messages::{NewEvent, NewSignal, Sent};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::error::{ApiError, Problem};
+use crate::extract::{JsonBody, JsonText, check_key, execution_id, idempotency_key};
+use crate::router::Shared;
+use crate::state::ApiState;
+
+/// An event to send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventRequest {
+    /// The sender's own id: the same again is the same event.
+    id: Option<String>,
+    /// Its name, such as `order.paid`.
+    event: String,
+    /// What it says.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    data: JsonText,
+}
+
+/// An event that was stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventView {
+    id: Uuid,
+    /// It had been sent before, and nothing was done this time.
+    duplicate: bool,
+}
+
+/// Sends an event: to every execution that waits for it, and to the workflows that it starts.
+#[utoipa::path(post, path = "/api/events", request_body = EventRequest, responses(
+    (status = 202, body = EventView),
+    (status = 400, body = Problem),
+    (status = 413, body = Problem),
+))]
+pub(crate) async fn event(
+    State(state): Shared,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<EventRequest>,
+) -> Result<(StatusCode, Json<EventView>), ApiError> {
+    check_name(&request.event)?;
+    if request.data.as_str().len() > MAX_PAYLOAD_BYTES {
+        return Err(ApiError::too_large("an event's data", MAX_PAYLOAD_BYTES));
+    }
+    let key = request.id.as_deref().map(check_key).transpose()?;
+    let new = NewEvent {
+        id: Uuid::now_v7(),
+        namespace_id: state.namespace(),
+        name: request.event,
+        data: request.data.shared(),
+        key: key.or(idempotency_key(&headers)?),
+    };
+    let fresh = state.store.post_events(std::slice::from_ref(&new)).await?;
+    if fresh.first() == Some(&true) {
+        state.wakeups.messages();
+        return Ok((StatusCode::ACCEPTED, Json(EventView { id: new.id, duplicate: false })));
+    }
+    let key = new.key.unwrap_or_default();
+    let known = state.store.message_by_key(new.namespace_id, &key).await?;
+    let id = known.ok_or_else(|| ApiError::from(store::StoreError::Closing))?;
+    Ok((StatusCode::ACCEPTED, Json(EventView { id, duplicate: true })))
+}
+
+/// A signal to an execution.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignalRequest {
+    /// The sender's own id: the same again is the same signal.
+    id: Option<String>,
+    /// The name of the event that the execution waits for.
+    name: String,
+    /// What it says.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    data: Value,
+}
+
+/// What became of a signal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SignalView {
+    /// The execution.
+    id: Uuid,
+    /// It had been sent before, and nothing was done this time.
+    duplicate: bool,
+}
+
+/// Sends a signal to one execution. It is kept until a step waits for it.
+#[utoipa::path(post, path = "/api/executions/{id}/signal", params(("id" = Uuid, Path)),
+    request_body = SignalRequest, responses(
+        (status = 202, body = SignalView),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "it has already ended"),
+))]
+pub(crate) async fn signal(
+    State(state): Shared,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<SignalRequest>,
+) -> Result<(StatusCode, Json<SignalView>), ApiError> {
+    check_name(&request.name)?;
+    let key = request.id.as_deref().map(check_key).transpose()?;
+    let key = key.or(idempotency_key(&headers)?);
+    let execution = execution_id(&id)?;
+    send(&state, execution, request.name, request.data, key).await
+}
+
+/// Completes a step that waits for a callback: the body is its output.
+#[utoipa::path(post, path = "/api/tokens/{token}", params(("token" = String, Path)),
+    request_body = Object, responses(
+        (status = 202, body = SignalView),
+        (status = 404, body = Problem, description = "there is no such token"),
+        (status = 409, body = Problem, description = "the execution has already ended"),
+))]
+pub(crate) async fn token(
+    State(state): Shared,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    JsonBody(data): JsonBody<serde_json::Map<String, Value>>,
+) -> Result<(StatusCode, Json<SignalView>), ApiError> {
+    let key = state.callback_key().await?;
+    let Some((execution, step)) = key.read(&token) else {
+        let detail = "there is no such wait token, or it was cut off";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail));
+    };
+    send(&state, execution, token_name(&step), Value::Object(data), idempotency_key(&headers)?)
+        .await
+}
+
+/// Stores a signal. An execution that has ended takes none.
+pub(crate) async fn send(
+    state: &ApiState,
+    execution_id: Uuid,
+    name: String,
+    data: Value,
+    key: Option<String>,
+) -> Result<(StatusCode, Json<SignalView>), ApiError> {
+    if engine::expression::json_size(&data) > MAX_PAYLOAD_BYTES {
+        return Err(ApiError::too_large("a signal's data", MAX_PAYLOAD_BYTES));
+    }
+    let new = NewSignal {
+        id: Uuid::now_v7(),
+        namespace_id: state.namespace(),
+        execution_id,
+        name,
+        data,
+        // Keys of signals are their executions' own.
+        key: key.map(|key| format!("{execution_id}/{key}")),
+    };
+    match state.store.signal(&new, &state.wakeups).await? {
+        Sent::Nobody => {
+            let execution = state.store.execution(state.namespace(), execution_id).await?;
+            let detail = format!("execution {execution_id} has already {}", execution.status);
+            Err(ApiError::conflict("EXECUTION_ENDED", detail))
+        }
+        sent => {
+            let view = SignalView { id: execution_id, duplicate: sent == Sent::Again };
+            Ok((StatusCode::ACCEPTED, Json(view)))
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    if is_event_name(name) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "the name of an event has 1 to {MAX_NAME_BYTES} letters, digits, and `.`, `_`, `-`, `/`"
+    )))
+}
