@@ -63,6 +63,10 @@ pub(crate) enum Command {
     Signal(SignalOptions),
     /// List what people are asked; or answer: `approvals decide ID --by NAME`.
     Approvals(ApprovalsOptions),
+    /// Do something to many executions: by ids, or by what narrows a list.
+    Bulk(BulkOptions),
+    /// Show failures by kind, the most frequent first.
+    Incidents(IncidentsOptions),
     /// Print an execution's log.
     Logs(LogsOptions),
     /// Say why an execution is not moving.
@@ -200,8 +204,9 @@ pub(crate) struct RunOptions {
     pub(crate) label: Vec<String>,
 }
 
+/// What executions are narrowed by.
 #[derive(Debug, Args)]
-pub(crate) struct ListOptions {
+pub(crate) struct FilterOptions {
     /// Id or name of the workflow.
     #[arg(long)]
     pub(crate) workflow: Option<String>,
@@ -214,6 +219,22 @@ pub(crate) struct ListOptions {
     /// An error code.
     #[arg(long)]
     pub(crate) error: Option<String>,
+}
+
+impl FilterOptions {
+    /// The fields that were given, by the names that the API has for them.
+    pub(crate) fn given(self) -> impl Iterator<Item = (&'static str, String)> {
+        let Self { workflow, status, label, error } = self;
+        let fields =
+            [("workflow", workflow), ("status", status), ("label", label), ("error", error)];
+        fields.into_iter().filter_map(|(field, value)| Some((field, value?)))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListOptions {
+    #[command(flatten)]
+    pub(crate) filter: FilterOptions,
     /// How many.
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: u32,
@@ -291,6 +312,39 @@ pub(crate) struct DecideOptions {
     /// What the form asks for: JSON, @FILE, or - for standard input.
     #[arg(long)]
     pub(crate) form: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BulkOptions {
+    /// What is done to each.
+    #[arg(value_parser = ["cancel", "pause", "resume", "retry", "retry-step"])]
+    pub(crate) action: String,
+    /// These executions; without any, those that the options find.
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: FilterOptions,
+    /// Those that have failed and wait for somebody to look at them.
+    #[arg(long)]
+    pub(crate) dead_letters: bool,
+    /// Only say how many there are, and which come first.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Executions a second [default: as fast as it goes].
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
+    /// So many first; the others only when these have ended.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) canary: u32,
+    /// Stop when a larger part than this has failed, from 0 to 1.
+    #[arg(long)]
+    pub(crate) stop_above: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncidentsOptions {
+    /// Of executions since this instant, such as 2027-01-31T08:00:00Z [default: a week ago].
+    #[arg(long)]
+    pub(crate) since: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    use commands::{executions, messages, plugins, server, validate, workflows};
+    use commands::{bulk, executions, messages, plugins, server, validate, workflows};
     let json = arguments.json;
     let client = client::Client::new(&arguments.url, arguments.token.as_deref());
     match arguments.command {
@@ -62,6 +62,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Event(options) => messages::event(options, &client?, json).await,
         Command::Signal(options) => messages::signal(options, &client?, json).await,
         Command::Approvals(options) => messages::approvals(options, &client?, json).await,
+        Command::Bulk(options) => bulk::bulk(options, &client?, json).await,
+        Command::Incidents(options) => bulk::incidents(options, &client?, json).await,
         Command::Children(options) => executions::children(options, &client?, json).await,
         Command::Why(options) => executions::why(options, &client?, json).await,
         Command::Health => commands::doctor::health(&client?, json).await,

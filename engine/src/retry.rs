@@ -49,8 +49,10 @@ pub struct RetryPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OnExhausted {
-    /// The execution fails.
+    /// The execution fails, and is kept as a dead letter until somebody has looked at it.
     #[default]
+    DeadLetter,
+    /// The execution fails, and nobody need look at it.
     Fail,
     /// The execution rests. Resuming it tries the step again, its attempts counted anew.
     Pause,

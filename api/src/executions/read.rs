@@ -17,15 +17,16 @@ use uuid::Uuid;
 use crate::error::{ApiError, Problem};
 use crate::extract::{QueryOf, execution_id, page_size};
 use crate::router::Shared;
+use crate::state::ApiState;
 
 /// A step's output that is larger than this, in bytes, is left out of the execution's document.
 const MAX_SHOWN_OUTPUT: i32 = 64 << 10;
 /// Attempts in one page of a timeline.
 const TIMELINE_PAGE: u16 = 1_000;
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(crate) struct ListQuery {
     /// Id or name.
     workflow: Option<String>,
@@ -44,10 +45,12 @@ pub(crate) struct ListQuery {
     error: Option<ErrorCode>,
     /// Part of the workflow's name, or the beginning of the id.
     q: Option<String>,
+    /// Those that have failed and wait for somebody to look at them; or all others.
+    dead_letter: Option<bool>,
     /// 1 to 500; 50 if not given.
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
     /// `nextCursor` of the page before.
-    cursor: Option<Uuid>,
+    pub(super) cursor: Option<Uuid>,
 }
 
 /// An execution in a list.
@@ -98,11 +101,21 @@ pub(crate) async fn list(
     QueryOf(query): QueryOf<ListQuery>,
 ) -> Result<Json<ExecutionPage>, ApiError> {
     let limit = page_size(query.limit)?;
+    let filter = filter_of(&state, query).await?;
+    let found = state.store.executions(state.namespace(), &filter, i64::from(limit) + 1).await?;
+    let more = found.len() > limit as usize;
+    let items: Vec<SummaryView> = found.into_iter().take(limit as usize).map(Into::into).collect();
+    let next_cursor = items.last().filter(|_| more).map(|it| it.id);
+    Ok(Json(ExecutionPage { items, next_cursor }))
+}
+
+/// What a list is narrowed by.
+pub(super) async fn filter_of(state: &ApiState, query: ListQuery) -> Result<Filter, ApiError> {
     let workflow_id = match &query.workflow {
         Some(workflow) => Some(state.store.workflow(state.namespace(), workflow).await?.id),
         None => None,
     };
-    let filter = Filter {
+    Ok(Filter {
         workflow_id,
         status: query.status.map(|it| it.as_str().to_owned()),
         version: query.version,
@@ -112,12 +125,8 @@ pub(crate) async fn list(
         until: query.until.map(in_ids),
         before: query.cursor,
         text: query.q,
-    };
-    let found = state.store.executions(state.namespace(), &filter, i64::from(limit) + 1).await?;
-    let more = found.len() > limit as usize;
-    let items: Vec<SummaryView> = found.into_iter().take(limit as usize).map(Into::into).collect();
-    let next_cursor = items.last().filter(|_| more).map(|it| it.id);
-    Ok(Json(ExecutionPage { items, next_cursor }))
+        dead_letter: query.dead_letter,
+    })
 }
 
 fn label(text: &str) -> Result<Value, ApiError> {
@@ -128,7 +137,7 @@ fn label(text: &str) -> Result<Value, ApiError> {
 }
 
 /// The nearest instant that an id can hold: it has 48 bits of milliseconds since 1970.
-fn in_ids(instant: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn in_ids(instant: DateTime<Utc>) -> DateTime<Utc> {
     let last = DateTime::from_timestamp_millis((1 << 48) - 1).unwrap_or(DateTime::<Utc>::MAX_UTC);
     instant.clamp(DateTime::<Utc>::UNIX_EPOCH, last)
 }
@@ -156,6 +165,8 @@ pub(crate) struct ExecutionView {
     /// The execution that it is a fork of.
     #[serde(skip_serializing_if = "Option::is_none")]
     forked_from: Option<Uuid>,
+    /// It has failed, and waits for somebody to look at it.
+    dead_letter: bool,
     /// It is being undone, and has this status then.
     #[serde(skip_serializing_if = "Option::is_none")]
     unwinding: Option<&'static str>,
@@ -244,6 +255,7 @@ pub(crate) async fn get(
         finished_at: execution.finished_at,
         deadline_at: execution.state.deadline_at,
         forked_from: execution.state.fork.map(|fork| fork.of),
+        dead_letter: execution.dead_letter,
         unwinding: execution.state.unwinding.as_ref().map(|it| it.status.as_str()),
         parent_id: execution.kinship.as_ref().map(|kin| kin.parent_id),
         index: execution.kinship.as_ref().map(|kin| kin.ordinal),

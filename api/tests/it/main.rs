@@ -9,6 +9,7 @@ mod upstream;
 mod again;
 mod approvals;
 mod batches;
+mod bulk;
 mod children;
 mod control;
 mod definitions;

@@ -98,15 +98,8 @@ pub(crate) async fn list(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let mut query = format!("limit={}", options.limit);
-    for (field, value) in [
-        ("workflow", options.workflow),
-        ("status", options.status),
-        ("label", options.label),
-        ("error", options.error),
-    ] {
-        if let Some(value) = value {
-            query = format!("{query}&{field}={value}");
-        }
+    for (field, value) in options.filter.given() {
+        query = format!("{query}&{field}={value}");
     }
     let page = client.get(&format!("/api/executions?{query}")).await?;
     if as_json {

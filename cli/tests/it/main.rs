@@ -1,10 +1,12 @@
 //! The binary from outside: real processes, a real Postgres, a real HTTP service that keeps a ledger.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+mod door;
 mod ledger;
 mod processes;
 mod workbench;
 
+mod commit_boundaries;
 mod development;
 mod drain;
 mod exactly_once;

@@ -21,6 +21,11 @@ impl WorkerProcess {
         Self::with_lease(database_url, data, "15000")
     }
 
+    /// Starts one whose leases lapse soon after it is gone.
+    pub(crate) fn with_short_lease(database_url: &str, data: &Path) -> Self {
+        Self::with_lease(database_url, data, "1000")
+    }
+
     fn with_lease(database_url: &str, data: &Path, lease_ms: &str) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
             .args(["worker", "--lease-ms", lease_ms, "--concurrency", "20", "--connections", "6"])

@@ -21,6 +21,11 @@ const PATIENCE: Duration = Duration::from_mins(4);
 /// These tests load the whole machine and some wait for leases to lapse: one at a time.
 static MACHINE: Mutex<()> = Mutex::const_new(());
 
+/// The whole machine, for one test.
+pub(crate) async fn machine() -> MutexGuard<'static, ()> {
+    MACHINE.lock().await
+}
+
 /// Where a test works.
 pub(crate) struct Workbench {
     pub(crate) store: Store,
@@ -32,7 +37,7 @@ pub(crate) struct Workbench {
 
 impl Workbench {
     pub(crate) async fn new(database_url: &str, ledger_url: &str) -> Self {
-        let machine = MACHINE.lock().await;
+        let machine = machine().await;
         let settings = StoreSettings::new(database_url, Schema::default());
         Store::migrate(&settings).await.unwrap();
         let store = Store::open(settings).await.unwrap();

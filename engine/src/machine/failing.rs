@@ -78,6 +78,7 @@ impl Turn<'_> {
                 self.rest_at(step, &format!("step `{}` failed: {}", step.step.id, failure.message))
             }
             None => {
+                self.state.unremarkable = step.retry.on_exhausted == OnExhausted::Fail;
                 self.state.stopped_at = Some(step.step.id.clone());
                 Flow::Fail(failure.clone())
             }

@@ -23,6 +23,7 @@ impl Turn<'_> {
     /// Puts an ended execution back among the living.
     fn revive(&mut self) {
         self.state.stopped_at = None;
+        self.state.unremarkable = false;
         self.state.pause = None;
         self.state.deadline_at = self.execution.plan.deadline_ms.map(|ms| after(self.now, ms));
     }

@@ -99,6 +99,9 @@ pub struct State {
     /// Something of it was undone: its outputs are not to be built on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
+    /// It has failed in a way that its author does not want looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unremarkable: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -163,6 +166,7 @@ impl State {
             undo: Vec::new(),
             unwinding: None,
             undone: false,
+            unremarkable: false,
         }
     }
 

@@ -60,7 +60,7 @@ impl<'a> Turn<'a> {
             (S::Waiting | S::Paused,  E::MessageReceived(message))      => self.hear(&message)?,
             (S::Waiting, E::CancelRequested { .. }) if self.state.unwinding.is_some() => self.stop_unwinding(),
             (S::Succeeded,            E::UndoRequested)                 => self.undo()?,
-            (S::Pending | S::Running | S::Waiting | S::Paused, E::DeadlinePassed) => self.pass_deadline(),
+            (S::Pending | S::Running | S::Waiting | S::Paused, E::DeadlinePassed) if self.state.unwinding.is_none() => self.pass_deadline(),
             (S::Pending | S::Running | S::Waiting | S::Paused, E::CancelRequested { reason }) => self.cancel(reason),
             (S::Pending | S::Running | S::Waiting, E::PauseRequested { reason }) if self.state.unwinding.is_none() => self.pause(reason),
             (S::Paused,               E::ResumeRequested)               => self.resume(),

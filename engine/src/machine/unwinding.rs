@@ -15,7 +15,7 @@ use super::state::{Awaited, Cursor, ExecutionStatus, after, error_value};
 use super::turn::{Flow, Turn};
 use crate::control::{ON_FAILURE, compensation_name};
 use crate::definition::DEFAULT_WAIT_TIMEOUT_MS;
-use crate::failure::{ErrorCode, Failure};
+use crate::failure::{ErrorCode, Failure, RetryAdvice};
 use crate::plan::{Captures, PlannedStep, Work};
 
 /// A step that can be undone.
@@ -68,6 +68,8 @@ impl Turn<'_> {
         // Undoing has its own limits, and goes on whatever was asked for before.
         self.state.deadline_at = None;
         self.state.pause = None;
+        // Nobody asks it any more whether to try again, and it is not stored.
+        let failure = failure.with_advice(RetryAdvice::Policy);
         let unwinding = Unwinding { status, failure, on_failure, left: Vec::new() };
         self.state.unwinding = Some(Box::new(unwinding));
         self.unwind();

@@ -154,7 +154,7 @@ fn cell(column: Column, kind: EventKind) -> String {
     }
 }
 
-fn name(command: &Command) -> &'static str {
+pub(crate) fn name(command: &Command) -> &'static str {
     match command {
         Command::Record(_) => "record",
         Command::StartAttempt(_) => "start attempt",

@@ -15,10 +15,10 @@ with batch as (
         $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::integer[],
         $9::integer[], $10::text[], $11::text[], $12::timestamptz[],
         $13::integer[], $14::text[], $15::integer[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::text[],
-        $20::text[], $21::text[]
+        $20::text[], $21::text[], $32::boolean[]
     ) as t (execution_id, lease_epoch, disposition, status, state, due_at, seen_signals, records, output, failure,
             taken_up_at, r_sequence, r_step_id, r_attempt, r_status, r_started_at, r_finished_at, r_output, r_failure,
-            r_logs)
+            r_logs, dead_letter)
 ), ended as (
     delete from queue q
     using batch b
@@ -56,7 +56,8 @@ with batch as (
         started_at = coalesce(e.started_at, h.taken_up_at),
         finished_at = case when h.disposition = 'finish' then now() end,
         output = h.output::json,
-        failure = h.failure::json
+        failure = h.failure::json,
+        dead_letter = h.dead_letter
     from held h
     where e.id = h.execution_id and h.disposition <> 'drop'
     returning e.id, e.watched

@@ -21,6 +21,7 @@ where e.namespace_id = $1
   and ($8::timestamptz is null or e.id < uuid_at($8))
   and ($9::uuid is null or e.id < $9)
   and ($11::text is null or w.name ilike '%' || $11 || '%' or e.id::text like $11 || '%')
+  and ($12::boolean is null or e.dead_letter = $12)
   -- Blocks are parts of an execution.
   and e.block is null
 order by e.id desc

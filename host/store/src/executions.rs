@@ -41,6 +41,8 @@ pub struct Execution {
     pub finished_at: Option<DateTime<Utc>>,
     /// Where it belongs, if another execution has begun it.
     pub kinship: Option<Kinship>,
+    /// It has failed, and waits for somebody to look at it.
+    pub dead_letter: bool,
 }
 
 /// An execution in a list: without payloads.
@@ -85,6 +87,8 @@ pub struct Filter {
     pub before: Option<Uuid>,
     /// Part of the workflow's name, or the beginning of the id.
     pub text: Option<String>,
+    /// Whether it waits for somebody to look at it.
+    pub dead_letter: Option<bool>,
 }
 
 /// A line of an execution's history.
@@ -176,7 +180,8 @@ impl Store {
         let row = sqlx::query!(
             r#"select e.id, e.namespace_id, e.workflow_id, w.name as workflow, e.version, e.status,
                       e.state::text as "state!", e.input::text as "input!", e.labels, e.output::text,
-                      e.failure::text, e.started_at, e.finished_at, e.parent_id, e.visit, e.ordinal, e.block
+                      e.failure::text, e.started_at, e.finished_at, e.parent_id, e.visit, e.ordinal, e.block,
+                      e.dead_letter
                from executions e
                join workflows w on w.id = e.workflow_id
                where e.id = $1 and e.namespace_id = $2"#,
@@ -201,6 +206,7 @@ impl Store {
             started_at: row.started_at,
             finished_at: row.finished_at,
             kinship: Kinship::of(row.parent_id, row.visit, row.ordinal, row.block),
+            dead_letter: row.dead_letter,
         })
     }
 
@@ -225,6 +231,7 @@ impl Store {
             filter.before,
             limit,
             filter.text,
+            filter.dead_letter,
         )
         .fetch_all(&self.pool)
         .await?)

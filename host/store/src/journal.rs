@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use engine::attempt::LogLine;
 use engine::failure::Failure;
-use engine::machine::{AttemptRecord, Fact, State, Subscription};
+use engine::machine::{AttemptRecord, ExecutionStatus, Fact, State, Subscription};
 use serde_json::Value;
 use sqlx::PgExecutor;
 use std::sync::Arc;
@@ -55,8 +55,17 @@ pub struct Write {
     pub seen_signals: i32,
     /// The family that it is counted in when it ends: the parent, and the visit.
     pub family: Option<(Uuid, u32)>,
+    /// It runs a block: a part of another execution.
+    pub is_part: bool,
     /// What else the transition does, to other executions.
     pub kin: Vec<KinAct>,
+}
+
+impl Write {
+    /// Somebody should look at it: it has failed, and is not a part of another that will say so.
+    fn is_dead_letter(&self) -> bool {
+        self.state.status == ExecutionStatus::Failed && !self.state.unremarkable && !self.is_part
+    }
 }
 
 /// What a transition does beyond its own execution, in the same commit.
@@ -343,6 +352,7 @@ async fn commit_transitions(
         &more.output as &[Option<String>],
         &more.failure as &[Option<String>],
         &it.consumed,
+        &it.dead_letter,
     )
     .fetch_all(executor)
     .await?;

@@ -3,6 +3,7 @@
 mod connection;
 pub use connection::{Schema, Store, StoreSettings};
 
+pub mod bulk;
 pub mod executions;
 pub mod families;
 pub mod forks;

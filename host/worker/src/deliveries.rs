@@ -1,4 +1,5 @@
-//! Delivers messages: to the executions that wait for them, and to the workflows that they start.
+//! Delivers messages: to the executions that wait for them, and to the workflows that they start. Steps actions on many
+//! executions besides.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use uuid::Uuid;
 use crate::clock::DatabaseClock;
 use crate::plans::Plans;
 
+/// The wait between two steps of an action on many executions that has a rate, or waits for its first ones.
+const BULK_STEP: Duration = Duration::from_millis(200);
 /// Messages of one transaction.
 const BATCH: i64 = 100;
 
@@ -37,20 +40,32 @@ impl Deliveries {
     pub(crate) async fn run(&self) {
         let _delivers = self.wakeups.delivers();
         loop {
-            match self.deliver().await {
-                Ok(0) => {
-                    tokio::select! {
-                        () = self.wakeups.messages_arrive() => {}
-                        () = tokio::time::sleep(self.every) => {}
-                    }
-                }
-                Ok(_) => {}
+            let idle = match self.turn().await {
+                Ok(None) => continue,
+                Ok(Some(idle)) => idle,
                 Err(error) => {
                     tracing::warn!("messages could not be delivered: {error:#}");
-                    tokio::time::sleep(self.every).await;
+                    self.every
                 }
+            };
+            tokio::select! {
+                () = self.wakeups.messages_arrive() => {}
+                () = tokio::time::sleep(idle) => {}
             }
         }
+    }
+
+    /// Does what there is to do. Returns how long to be idle then; `None` if there may be more.
+    async fn turn(&self) -> anyhow::Result<Option<Duration>> {
+        let (messages, actions) = self.store.errands().await?;
+        if messages && self.deliver().await? > 0 {
+            return Ok(None);
+        }
+        if !actions {
+            return Ok(Some(self.every));
+        }
+        let more = self.store.step_bulk_action(&self.wakeups).await?;
+        Ok(if more == Some(true) { None } else { Some(BULK_STEP) })
     }
 
     async fn deliver(&self) -> anyhow::Result<usize> {

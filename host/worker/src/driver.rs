@@ -82,6 +82,7 @@ impl Driver {
         let Claimed { lease_epoch, signals, lost, namespace_id, workflow_id, version, .. } =
             claimed;
         let family = claimed.kinship.as_ref().map(|kin| (kin.parent_id, kin.visit));
+        let is_part = claimed.kinship.as_ref().is_some_and(|kin| kin.block.is_some());
         let execution = shared.kin.execution(claimed).await?;
         let mut drive = Drive {
             shared,
@@ -91,6 +92,7 @@ impl Driver {
             lease_epoch,
             origin: Origin { namespace_id, workflow_id, version },
             family,
+            is_part,
             taken_up_at,
             lost,
             stored: None,
@@ -113,6 +115,8 @@ struct Drive {
     origin: Origin,
     /// The family that it is counted in when it ends.
     family: Option<(Uuid, u32)>,
+    /// It runs a block.
+    is_part: bool,
     taken_up_at: DateTime<Utc>,
     /// The lease before this one was lost.
     lost: bool,
@@ -275,6 +279,7 @@ impl Drive {
             consumed: std::mem::take(&mut self.consumed),
             seen_signals: self.seen,
             family: self.family,
+            is_part: self.is_part,
             kin: Vec::new(),
         }
     }

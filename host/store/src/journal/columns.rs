@@ -33,6 +33,7 @@ pub(super) struct WriteColumns {
     /// The records after the first.
     pub(super) more: RecordColumns,
     pub(super) consumed: Vec<i64>,
+    pub(super) dead_letter: Vec<bool>,
 }
 
 /// One history line, or none, per write.
@@ -132,6 +133,7 @@ impl WriteColumns {
         self.output.push(output);
         self.failure.push(failure);
         self.consumed.extend(&write.consumed);
+        self.dead_letter.push(write.is_dead_letter());
         self.taken_up_at.push(write.taken_up_at);
         let mut records = write.records.iter();
         let first = records.next();

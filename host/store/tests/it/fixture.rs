@@ -120,6 +120,7 @@ pub(crate) fn write(claimed: &Claimed, disposition: Disposition) -> Write {
         consumed: Vec::new(),
         seen_signals: claimed.signals,
         family: None,
+        is_part: false,
         kin: Vec::new(),
     }
 }

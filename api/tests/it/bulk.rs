@@ -1,0 +1,136 @@
+//! Actions on many executions, dead letters and incidents, from outside.
+
+use serde_json::{Value, json};
+
+use crate::server::Server;
+use crate::upstream::Upstream;
+
+async fn failed(server: &Server, upstream: &Upstream, count: usize) {
+    let call = json!({ "id": "call", "type": "http", "config": { "url": upstream.url, "method": "POST" } });
+    server.publish("w", json!([call])).await;
+    for n in 0..count {
+        assert_eq!(server.run("w", json!({ "n": n })).await["status"], "failed");
+    }
+}
+
+async fn bulk(server: &Server, body: Value) -> String {
+    let answer = server.post("/api/executions/bulk", &body).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    format!("/api/executions/bulk/{}", answer.body["id"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_failed_are_retried_by_filter() {
+    let (server, upstream) = (Server::working().await, Upstream::broken().await);
+    failed(&server, &upstream, 3).await;
+    let filter = json!({ "workflow": "w", "status": "failed", "deadLetter": true });
+    let dry = json!({ "action": "retry", "filter": filter, "dryRun": true });
+    let answer = server.post("/api/executions/bulk", &dry).await;
+    assert_eq!((answer.status, &answer.body["matched"]), (200, &json!(3)));
+    assert_eq!(answer.body["sample"].as_array().unwrap().len(), 3);
+    assert_eq!(upstream.keys().len(), 3, "nothing was done");
+    upstream.mend();
+    let path = bulk(&server, json!({ "action": "retry", "filter": filter })).await;
+    let done = server.until(&path, "/status", "done").await;
+    assert_eq!((&done["matched"], &done["acted"]), (&json!(3), &json!(3)));
+    server.until("/api/executions?status=succeeded", "/items/2/status", "succeeded").await;
+    assert_eq!(server.get("/api/executions?deadLetter=true").await.body["items"], json!([]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_ones_tell_whether_the_others_follow() {
+    let (server, upstream) = (Server::working().await, Upstream::broken().await);
+    failed(&server, &upstream, 5).await;
+    let request = json!({ "action": "retry-step", "filter": { "status": "failed" }, "canary": 2, "stopAbove": 0.5 });
+    let path = bulk(&server, request.clone()).await;
+    let stopped = server.until(&path, "/status", "stopped").await;
+    assert_eq!((&stopped["acted"], &stopped["failed"]), (&json!(2), &json!(2)));
+    assert_eq!(stopped["message"], "2 of 2 have failed");
+    assert_eq!(upstream.keys().len(), 7);
+    upstream.mend();
+    let path = bulk(&server, request).await;
+    let done = server.until(&path, "/status", "done").await;
+    assert_eq!(done["acted"], 5);
+    server.until("/api/executions?status=succeeded", "/items/4/status", "succeeded").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_is_kept() {
+    let server = Server::working().await;
+    server
+        .publish(
+            "w",
+            json!([{ "id": "wait", "type": "wait", "config": { "durationMs": 600_000 } }]),
+        )
+        .await;
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(server.begin("w", json!({})).await);
+    }
+    let path = bulk(&server, json!({ "action": "cancel", "ids": ids, "rate": 4 })).await;
+    let done = server.until(&path, "/status", "done").await;
+    let instant = |field: &str| {
+        done[field].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap()
+    };
+    let took = instant("finishedAt") - instant("createdAt");
+    assert!(took >= chrono::TimeDelta::milliseconds(1_400), "{took}: faster than four a second");
+    server.until("/api/executions?status=cancelled", "/items/5/status", "cancelled").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_meant_is_refused() {
+    let server = Server::start().await;
+    for body in [
+        json!({ "action": "retry" }),
+        json!({ "action": "retry", "ids": [], "filter": {} }),
+        json!({ "action": "explode", "ids": [] }),
+        json!({ "action": "retry", "ids": [], "rate": 0 }),
+        json!({ "action": "retry", "ids": [], "stopAbove": 1.1 }),
+        json!({ "action": "retry", "filter": { "limit": 5 } }),
+        json!({ "action": "retry", "filter": { "colour": "red" } }),
+    ] {
+        server.post("/api/executions/bulk", &body).await.is_problem(400, "REQUEST_INVALID");
+    }
+    let ids: Vec<_> =
+        (0..100_001_u128).map(|n| format!("00000000-0000-7000-8000-{n:012}")).collect();
+    let many = server.post("/api/executions/bulk", &json!({ "action": "retry", "ids": ids })).await;
+    assert!(matches!(many.status, 413 | 422), "{many:?}");
+    server.get("/api/executions/bulk/x").await.is_problem(404, "NOT_FOUND");
+    server.is_untouched().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_matched_is_done_at_once() {
+    let server = Server::working().await;
+    let path = bulk(&server, json!({ "action": "retry", "filter": { "status": "failed" } })).await;
+    let done = server.until(&path, "/status", "done").await;
+    assert_eq!(done["matched"], 0);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_grouped_by_kind_and_kept_unless_their_author_does_not_care() {
+    let (server, upstream) = (Server::working().await, Upstream::broken().await);
+    failed(&server, &upstream, 2).await;
+    let mut quiet = json!({ "id": "q", "type": "http", "config": { "url": upstream.url } });
+    quiet["retryPolicy"] = json!({ "onExhausted": "fail" });
+    server.publish("quiet", json!([quiet])).await;
+    let ended = server.run("quiet", json!({})).await;
+    let execution =
+        server.get(&format!("/api/executions/{}", ended["id"].as_str().unwrap())).await.body;
+    assert_eq!(execution["deadLetter"], false);
+    let dead = server.get("/api/executions?deadLetter=true").await.body;
+    assert_eq!(dead["items"].as_array().unwrap().len(), 2);
+    let incidents = server.get("/api/incidents").await.body;
+    let first = &incidents["items"][0];
+    assert_eq!(
+        (&first["workflow"], &first["step"], &first["code"], &first["executions"]),
+        (&json!("w"), &json!("call"), &json!("HTTP_STATUS"), &json!(2))
+    );
+    assert_eq!(incidents["items"][1]["workflow"], "quiet");
+    server.stop().await;
+}
