@@ -1,6 +1,7 @@
 //! The API over real HTTP, on a real Postgres; with a real worker where executions have to move.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+mod claims;
 mod guests;
 mod guide;
 mod server;
@@ -15,6 +16,7 @@ mod control;
 mod definitions;
 mod document;
 mod endings;
+mod examples;
 mod exposition;
 mod forms;
 mod health;
