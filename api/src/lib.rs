@@ -15,6 +15,7 @@ mod executions;
 mod health;
 mod messages;
 mod plugins;
+mod versions;
 mod workflows;
 
 mod admission;

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{approvals, executions, health, messages, plugins, request_id, workflows};
+use crate::{approvals, executions, health, messages, plugins, request_id, versions, workflows};
 
 /// What a call's own fields may add to its payload.
 const ENVELOPE_BYTES: usize = 64 << 10;
@@ -34,6 +34,9 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(workflows::validate))
         .routes(routes!(workflows::get, workflows::update))
         .routes(routes!(workflows::versions_get))
+        .routes(routes!(versions::set_live))
+        .routes(routes!(versions::diff))
+        .routes(routes!(versions::migrate))
         .layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES));
     let starts = OpenApiRouter::new()
         .routes(routes!(executions::start::execute))

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Dev(DevOptions),
     /// Run the API, and a worker unless told otherwise.
     Serve(ServeOptions),
+    /// Let executions under way go on by another version of their workflow, where that is provably safe.
+    MigrateExecutions(MigrateExecutionsOptions),
     /// Run a worker.
     Worker(ProcessOptions),
     /// Bring the database's schema to this build's version.
@@ -176,6 +178,28 @@ pub(crate) struct WorkflowsOptions {
 pub(crate) enum WorkflowsCommand {
     /// Publish definitions: a new workflow, or a new version of one that exists.
     Push(ValidateOptions),
+    /// Say which version new executions run; without any, the newest.
+    Live {
+        /// Id or name.
+        workflow: String,
+        /// The version.
+        version: Option<i32>,
+        /// Another version for a part of the executions.
+        #[arg(long, requires = "percent")]
+        ramp: Option<i32>,
+        /// How large that part is: 0 to 100.
+        #[arg(long, requires = "ramp")]
+        percent: Option<i32>,
+    },
+    /// Show how two versions differ.
+    Diff {
+        /// Id or name.
+        workflow: String,
+        /// The old version.
+        from: i32,
+        /// The new version.
+        to: i32,
+    },
     /// Show the newest version of a workflow.
     Show {
         /// Id or name.
@@ -312,6 +336,21 @@ pub(crate) struct DecideOptions {
     /// What the form asks for: JSON, @FILE, or - for standard input.
     #[arg(long)]
     pub(crate) form: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateExecutionsOptions {
+    /// Id or name of the workflow.
+    pub(crate) workflow: String,
+    /// The version that they run.
+    #[arg(long)]
+    pub(crate) from: i32,
+    /// The version that they go on by.
+    #[arg(long)]
+    pub(crate) to: i32,
+    /// Only say which would.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Approvals(options) => messages::approvals(options, &client?, json).await,
         Command::Bulk(options) => bulk::bulk(options, &client?, json).await,
         Command::Incidents(options) => bulk::incidents(options, &client?, json).await,
+        Command::MigrateExecutions(options) => {
+            workflows::migrate_executions(options, &client?, json).await
+        }
         Command::Children(options) => executions::children(options, &client?, json).await,
         Command::Why(options) => executions::why(options, &client?, json).await,
         Command::Health => commands::doctor::health(&client?, json).await,

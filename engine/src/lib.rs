@@ -7,6 +7,7 @@ pub mod validate;
 pub mod control;
 pub mod expression;
 pub mod message;
+pub mod migration;
 pub mod plan;
 pub mod step_type;
 pub mod trigger;

@@ -222,17 +222,19 @@ async fn prepare(
     workflow: &Workflow,
     request: &StartRequest,
 ) -> Result<NewExecution, ApiError> {
-    let version = request.version.unwrap_or(workflow.latest_version);
+    let id = Uuid::now_v7();
+    let version = request.version.unwrap_or_else(|| workflow.pick(id));
     let definition = state.definition(workflow.id, version).await?;
     check_input(&definition, request.input.as_str())?;
     check_labels(&request.labels)?;
     let now = Utc::now();
     Ok(NewExecution {
-        id: Uuid::now_v7(),
+        id,
         namespace_id: state.namespace(),
         workflow_id: workflow.id,
         version,
         pinned: request.version.is_some(),
+        revision: workflow.revision,
         state: machine::State::new(now, definition.deadline_ms),
         input: request.input.shared(),
         labels: request.labels.clone(),

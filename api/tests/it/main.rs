@@ -34,4 +34,5 @@ mod requests;
 mod starts;
 mod unwinding;
 mod uploads;
+mod versions;
 mod waiting;

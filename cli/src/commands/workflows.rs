@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::arguments::{WorkflowsCommand, WorkflowsOptions};
+use crate::arguments::{MigrateExecutionsOptions, WorkflowsCommand, WorkflowsOptions};
 use crate::client::{Client, problem};
 use crate::output;
 
@@ -20,6 +20,23 @@ pub(crate) async fn workflows(
         None => list(client, as_json).await?,
         Some(WorkflowsCommand::Show { workflow }) => {
             output::json(&client.get(&format!("/api/workflows/{workflow}")).await?)?;
+        }
+        Some(WorkflowsCommand::Live { workflow, version, ramp, percent }) => {
+            let ramp = ramp.zip(percent);
+            let ramp =
+                ramp.map(|(version, percent)| json!({ "version": version, "percent": percent }));
+            let body = json!({ "version": version, "ramp": ramp }).to_string().into_bytes();
+            let path = format!("/api/workflows/{workflow}/live");
+            let (status, answer) =
+                client.exchange(Method::PUT, &path, "application/json", body).await?;
+            if !status.is_success() {
+                bail!("{}", problem(status, &answer));
+            }
+            output::json(&answer)?;
+        }
+        Some(WorkflowsCommand::Diff { workflow, from, to }) => {
+            let path = format!("/api/workflows/{workflow}/diff?from={from}&to={to}");
+            output::json(&client.get(&path).await?)?;
         }
         Some(WorkflowsCommand::Push(files)) => {
             for file in files.files {
@@ -37,6 +54,29 @@ pub(crate) async fn workflows(
                 }
             }
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets executions go on by another version.
+pub(crate) async fn migrate_executions(
+    options: MigrateExecutionsOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/workflows/{}/migrate-executions", options.workflow);
+    let body = json!({ "from": options.from, "to": options.to, "dryRun": options.dry_run });
+    let answer = client.post(&path, &body).await?;
+    if as_json {
+        output::json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let verb = if options.dry_run { "can move" } else { "moved" };
+    output::line(format!("{} {verb}, {} stay", answer["moved"], answer["stay"]))?;
+    for it in answer["staying"].as_array().into_iter().flatten() {
+        let why = it["obstacles"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let why: Vec<_> = why.collect();
+        output::line(format!("{}: {}", it["id"].as_str().unwrap_or_default(), why.join("; ")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

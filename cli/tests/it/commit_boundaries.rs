@@ -78,6 +78,7 @@ async fn start(store: &Store, workflow_id: Uuid) {
         workflow_id,
         version: 1,
         pinned: false,
+        revision: 1,
         state: State::new(Utc::now(), None),
         input: json!({ "fail": fail }).to_string().into(),
         labels: BTreeMap::new(),

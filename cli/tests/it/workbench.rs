@@ -65,6 +65,7 @@ impl Workbench {
                 workflow_id: self.workflow.workflow_id,
                 version: 1,
                 pinned: false,
+                revision: 1,
                 state: State::new(Utc::now(), None),
                 input: "{}".into(),
                 labels: BTreeMap::new(),

@@ -75,11 +75,11 @@ pub struct Captures {
 }
 
 impl Captures {
-    pub(super) fn of_step(&mut self, step: &PlannedStep) {
+    pub(crate) fn of_step(&mut self, step: &PlannedStep) {
         step.for_each_expression(&mut |_, expression, _| self.of(expression));
     }
 
-    pub(super) fn of_template(&mut self, template: &Template) {
+    pub(crate) fn of_template(&mut self, template: &Template) {
         template.for_each_expression("", &mut |_, expression| self.of(expression));
     }
 
@@ -89,7 +89,7 @@ impl Captures {
         self.steps.extend(expression.steps_read().iter().cloned());
     }
 
-    pub(super) fn join(&mut self, other: &Self) {
+    pub(crate) fn join(&mut self, other: &Self) {
         self.roots.extend(other.roots.iter().cloned());
         self.all_steps |= other.all_steps;
         self.steps.extend(other.steps.iter().cloned());

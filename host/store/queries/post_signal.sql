@@ -1,6 +1,11 @@
 -- Stores a signal to an execution that has not ended, and makes sure that somebody reads it. Nothing, if it has.
 with place as (
-    select execution_id from queue where execution_id = $3 for no key update
+    select q.execution_id
+    from queue q
+    join executions e on e.id = q.execution_id
+    -- One that has ended may still be in the queue for a moment.
+    where q.execution_id = $3 and e.status not in ('succeeded', 'failed', 'cancelled')
+    for no key update of q
 ), taken as (
     insert into message_keys (namespace_id, key, message_id)
     select $2, $6, $1 from place where $6::text is not null

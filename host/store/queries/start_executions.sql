@@ -1,19 +1,19 @@
 -- Starts a batch of executions: the execution, its place in the queue, its idempotency key. The same key
 -- again, also within the batch, gives the execution that has it and starts nothing.
 --
--- Callers remember which version of a workflow is the newest. What is not pinned to its version starts only if they are
--- right; with $12, nothing starts unless they are right about everything.
+-- Callers remember a workflow, and which of its versions is live. What is not pinned to its version starts only if they
+-- are right; with $12, nothing starts unless they are right about everything.
 with new as (
     select *
     from unnest(
         $1::uuid[], $2::integer[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::text[],
-        $8::timestamptz[], $9::text[], $10::boolean[], $11::boolean[]
-    ) as t (id, namespace_id, workflow_id, version, state, input, labels, due_at, key, watched, pinned)
+        $8::timestamptz[], $9::text[], $10::boolean[], $11::boolean[], $13::integer[]
+    ) as t (id, namespace_id, workflow_id, version, state, input, labels, due_at, key, watched, pinned, revision)
 ), current as (
     select new.*
     from new
     join workflows w on w.id = new.workflow_id
-    where w.archived_at is null and (new.pinned or w.latest_version = new.version)
+    where w.archived_at is null and (new.pinned or w.revision = new.revision)
 ), startable as (
     select * from current where not $12 or (select count(*) from current) = (select count(*) from new)
 ), taken as (

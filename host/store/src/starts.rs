@@ -29,8 +29,10 @@ pub struct NewExecution {
     pub workflow_id: Uuid,
     /// The version that it runs.
     pub version: i32,
-    /// It runs that version whatever the newest is; otherwise it starts only if that is still the newest.
+    /// It runs that version whatever is live; otherwise it starts only if the workflow has not changed since.
     pub pinned: bool,
+    /// The workflow's revision by which the version was chosen.
+    pub revision: i32,
     /// Its first state.
     pub state: State,
     /// Its input, as JSON text.
@@ -166,6 +168,7 @@ impl Store {
         let due: Vec<_> = new.iter().map(|it| it.due_at).collect();
         let keys: Vec<_> = new.iter().map(|it| it.idempotency_key.clone()).collect();
         let watched: Vec<_> = new.iter().map(|it| it.watched).collect();
+        let revisions: Vec<_> = new.iter().map(|it| it.revision).collect();
         let fresh = sqlx::query_file_scalar!(
             "queries/start_executions.sql",
             &ids,
@@ -180,6 +183,7 @@ impl Store {
             &watched,
             &pinned,
             all_or_none,
+            &revisions,
         )
         .fetch_all(executor)
         .await?;

@@ -1,6 +1,7 @@
 //! Workflows and their immutable versions.
 
 use chrono::{DateTime, Utc};
+use engine::machine::State;
 use engine::plan::PluginLock;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -18,10 +19,38 @@ pub struct Workflow {
     pub name: String,
     /// The newest version's number.
     pub latest_version: i32,
+    /// The version that is live; the newest, if there is none.
+    pub live_version: Option<i32>,
+    /// The version that a part of the executions runs instead.
+    pub ramp_version: Option<i32>,
+    /// How large that part is, in percent.
+    pub ramp_percent: i32,
+    /// Counts up whenever it may change which version an execution runs.
+    pub revision: i32,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When its newest version was published.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Workflow {
+    /// The version that an execution with this id runs, if it does not ask for another.
+    pub fn pick(&self, execution_id: Uuid) -> i32 {
+        // The last bits of an id are random.
+        let place = execution_id.as_u64_pair().1 % 100;
+        let ramped = place < u64::try_from(self.ramp_percent).unwrap_or(0);
+        let live = self.live_version.unwrap_or(self.latest_version);
+        self.ramp_version.filter(|_| ramped).unwrap_or(live)
+    }
+}
+
+/// Which version is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The version; the newest, whatever is published, if there is none.
+    pub version: Option<i32>,
+    /// Another version, and the part of the executions that runs it, in percent.
+    pub ramp: Option<(i32, i32)>,
 }
 
 /// One published definition.
@@ -41,6 +70,19 @@ pub struct Version {
     pub plugin_lock: PluginLock,
     /// When it was published.
     pub created_at: DateTime<Utc>,
+}
+
+/// An execution that has not ended.
+#[derive(Clone, Debug)]
+pub struct LiveExecution {
+    /// Its id.
+    pub id: Uuid,
+    /// The lease that wrote it last.
+    pub lease_epoch: i64,
+    /// Its state, without outputs.
+    pub state: State,
+    /// Its input.
+    pub input: Value,
 }
 
 /// A definition to publish.
@@ -114,7 +156,7 @@ impl Store {
         }
         let version = latest.latest_version + 1;
         sqlx::query!(
-            "update workflows set latest_version = $2, updated_at = now() where id = $1",
+            "update workflows set latest_version = $2, revision = revision + 1, updated_at = now() where id = $1",
             workflow_id,
             version
         )
@@ -125,6 +167,79 @@ impl Store {
         self.version(workflow_id, version).await
     }
 
+    /// Says which version is live. [`StoreError::NotFound`] if the workflow has no such version.
+    pub async fn set_live(&self, workflow: &Workflow, live: Live) -> Result<(), StoreError> {
+        let named = live.version.into_iter().chain(live.ramp.map(|(version, _)| version));
+        for version in named {
+            if !(1..=workflow.latest_version).contains(&version) {
+                return Err(StoreError::not_found("version", version));
+            }
+        }
+        sqlx::query!(
+            "update workflows
+             set live_version = $2, ramp_version = $3, ramp_percent = $4, revision = revision + 1, updated_at = now()
+             where id = $1",
+            workflow.id,
+            live.version,
+            live.ramp.map(|(version, _)| version),
+            live.ramp.map_or(0, |(_, percent)| percent),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Executions of a version that have not ended and are no parts of others, with their last lease, by id.
+    pub async fn live_executions(
+        &self,
+        workflow_id: Uuid,
+        version: i32,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Vec<LiveExecution>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select id, lease_epoch, state::text as "state!", input::text as "input!"
+               from executions
+               where workflow_id = $1 and version = $2 and block is null and id > $3
+                 and status in ('pending', 'running', 'waiting', 'paused')
+               order by id
+               limit $4"#,
+            workflow_id,
+            version,
+            after,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let live = rows.into_iter().map(|row| {
+            let (state, input) = (parse("state", &row.state)?, parse("input", &row.input)?);
+            Ok(LiveExecution { id: row.id, lease_epoch: row.lease_epoch, state, input })
+        });
+        live.collect()
+    }
+
+    /// Lets an execution go on by another version, if nobody holds it and nothing has happened to it since it was read.
+    pub async fn move_execution(
+        &self,
+        execution: &LiveExecution,
+        version: i32,
+    ) -> Result<bool, StoreError> {
+        let moved = sqlx::query!(
+            "with place as (
+                 select execution_id from queue where execution_id = $1 and worker_id is null for update
+             )
+             update executions e set version = $3
+             from place
+             where e.id = place.execution_id and e.lease_epoch = $2",
+            execution.id,
+            execution.lease_epoch,
+            version,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(moved.rows_affected() > 0)
+    }
+
     /// A workflow by its id or its name.
     pub async fn workflow(
         &self,
@@ -133,7 +248,7 @@ impl Store {
     ) -> Result<Workflow, StoreError> {
         sqlx::query_as!(
             Workflow,
-            "select id, name, latest_version, created_at, updated_at
+            "select id, name, latest_version, live_version, ramp_version, ramp_percent, revision, created_at, updated_at
              from workflows
              where namespace_id = $1 and archived_at is null and (id = $2 or name = $3)",
             namespace_id,
@@ -154,7 +269,7 @@ impl Store {
     ) -> Result<Vec<Workflow>, StoreError> {
         Ok(sqlx::query_as!(
             Workflow,
-            "select id, name, latest_version, created_at, updated_at
+            "select id, name, latest_version, live_version, ramp_version, ramp_percent, revision, created_at, updated_at
              from workflows
              where namespace_id = $1 and archived_at is null and name > $2
              order by name

@@ -136,6 +136,7 @@ fn start(
         workflow_id,
         version: plan.version,
         pinned: true,
+        revision: 0,
         state: State { trigger: Some(trigger), ..State::new(now, plan.deadline_ms) },
         input: input.to_string().into(),
         labels: BTreeMap::new(),

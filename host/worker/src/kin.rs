@@ -165,7 +165,8 @@ impl Kin {
             }
             Err(error) => return Err(error.into()),
         };
-        let version = version.unwrap_or(workflow.latest_version);
+        let id = family.children.first().map(|child| child.id).unwrap_or_default();
+        let version = version.unwrap_or_else(|| workflow.pick(id));
         if version > workflow.latest_version {
             let latest = workflow.latest_version;
             let message =

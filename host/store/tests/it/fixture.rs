@@ -46,6 +46,7 @@ impl Fixture {
             workflow_id: self.workflow_id,
             version: 1,
             pinned: false,
+            revision: 1,
             state: State::new(Utc::now(), None),
             input: "{}".into(),
             labels: BTreeMap::new(),

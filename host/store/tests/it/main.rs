@@ -5,6 +5,7 @@ mod fixture;
 
 mod journal;
 mod leases;
+mod messages;
 mod migrations;
 mod plugins;
 mod starts;
