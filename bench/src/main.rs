@@ -23,6 +23,7 @@ mod sample;
 mod soak;
 mod stage;
 mod step_service;
+mod waits;
 mod workloads;
 
 use std::path::PathBuf;

@@ -34,6 +34,8 @@ pub(crate) enum Workload {
     Chain,
     /// One step for each item of lists of up to ten thousand; an item is what is counted.
     Map,
+    /// Executions that wait, and a part of them that falls due at once.
+    Waits,
     /// An idle system, one call at a time, until the result is there; API and worker in one process.
     Latency,
     /// The same with the worker in a process of its own.
@@ -55,12 +57,13 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Single,
         Self::Batch,
         Self::Drain,
         Self::Chain,
         Self::Map,
+        Self::Waits,
         Self::Latency,
         Self::LatencyApart,
         Self::Wasm,
@@ -87,6 +90,7 @@ impl Workload {
             Self::Drain => "drain".to_owned(),
             Self::Chain => "chain".to_owned(),
             Self::Map => "map".to_owned(),
+            Self::Waits => "waits".to_owned(),
             Self::Latency => "latency".to_owned(),
             Self::LatencyApart => "latency-apart".to_owned(),
             Self::Wasm => "wasm".to_owned(),
@@ -104,7 +108,7 @@ impl Workload {
         match self {
             Self::Single | Self::Wasm | Self::Map => 20_000,
             Self::Batch | Self::Drain | Self::Backlog(_) => 50_000,
-            Self::Workers(_) => 100_000,
+            Self::Workers(_) | Self::Waits => 100_000,
             Self::Crashes => 200_000,
             Self::Chain | Self::Http | Self::Payload(1) => 10_000,
             Self::Latency | Self::LatencyApart | Self::Payload(64) => 500,
@@ -125,6 +129,7 @@ impl Workload {
             Self::Payload(kib) => drain(setting, n, &Flow::payload(kib)).await,
             Self::Chain => drain(setting, n, &Flow::chain()).await,
             Self::Map => map(setting, n).await,
+            Self::Waits => crate::waits::run(setting, n).await,
             Self::Http => {
                 let service = StepService::start().await?;
                 drain(setting, n, &Flow::http(service.address())).await
@@ -161,6 +166,13 @@ impl Flow {
             step
         };
         Self::of(&[1, 2, 3, 4, 5].map(step))
+    }
+
+    /// One wait until an instant.
+    pub(crate) fn wait() -> Self {
+        Self::of(&[
+            json!({ "id": "rest", "type": "wait", "config": { "until": "${input.until}" } }),
+        ])
     }
 
     fn map(items: u64) -> Self {
