@@ -279,6 +279,11 @@ impl Turn<'_> {
         if self.state.unwinding.is_some() {
             return self.go_on_unwinding(visit, outcome);
         }
+        // They have the same deadline, and may have been told of it first.
+        let failed = matches!(&outcome, Outcome::Ended(outcomes) if outcomes.failed > 0);
+        if failed && self.state.deadline_at.is_some_and(|deadline| deadline <= self.now) {
+            return Ok(self.pass_deadline());
+        }
         let step = self.state.cursor.as_ref().map(|cursor| self.planned(&cursor.step));
         let awaited = |cursor: &mut Cursor| cursor.children().is_some_and(|it| it.0 == visit);
         let cursor = self.state.cursor.take_if(awaited).ok_or(Rejection::NotAwaited { visit })?;

@@ -125,7 +125,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn pass_deadline(&mut self) -> Flow {
+    pub(super) fn pass_deadline(&mut self) -> Flow {
         let message = "the execution ran longer than its deadlineMs";
         let failure = Failure::permanent(ErrorCode::DeadlineExceeded, message);
         self.stop(StepStatus::Failed, RecordStatus::Failed, &failure);

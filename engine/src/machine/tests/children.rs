@@ -348,6 +348,17 @@ fn a_family_is_waited_for_thirty_days_at_most_if_the_step_does_not_say() {
 }
 
 #[test]
+fn a_deadline_that_children_were_told_of_first_is_the_parents_too() {
+    let step = json!({ "id": "c", "type": "workflow", "config": { "workflow": "o" } });
+    let definition = json!({ "name": "w", "deadlineMs": 1000, "steps": [step] });
+    for (after, code) in [(999, ErrorCode::ChildFailed), (1_000, ErrorCode::DeadlineExceeded)] {
+        let mut run = Run::of(definition.clone(), json!({}));
+        run.on(Event::Started).after(after).on(some_failed(vec![None]));
+        assert_eq!(run.finished().unwrap().2, Some(code));
+    }
+}
+
+#[test]
 fn pause_and_resume_reach_the_children_and_their_end_is_taken_in_meanwhile() {
     let mut run = Run::of(
         json!({ "name": "w", "steps": [
