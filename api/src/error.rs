@@ -11,6 +11,8 @@
 //! | 503 | the database is away: try again after `Retry-After` |
 //! | 500 | our fault: the detail is in the log, under the request id |
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::diagnostic::Diagnostic;
@@ -23,7 +25,7 @@ use store::starts::StartError;
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
     errors: Vec<Diagnostic>,
 }
@@ -53,8 +55,12 @@ pub(crate) struct Problem {
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new() }
+    pub(crate) fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, code: code.into(), detail: detail.into(), errors: Vec::new() }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -88,7 +94,7 @@ impl ApiError {
     /// Its problems as those of a part of the request: with the part's pointer in front.
     pub(crate) fn within(self, pointer: &str) -> Vec<Diagnostic> {
         if self.errors.is_empty() {
-            return vec![Diagnostic::new(pointer, self.code, self.detail)];
+            return vec![Diagnostic::new(pointer, &self.code, self.detail)];
         }
         let mut errors = self.errors;
         for error in &mut errors {
@@ -144,13 +150,11 @@ impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         match &error {
             SandboxError::Invalid { code, .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code.clone(), error.to_string())
             }
-            SandboxError::CompileTimeout { .. } | SandboxError::CompilerDied { .. } => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "PLUGIN_TOO_EXPENSIVE",
-                error.to_string(),
-            ),
+            SandboxError::CompileTimeout { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "COMPILE_BUSY", error.to_string())
+            }
             _ => {
                 tracing::error!(error = ?error, "an upload failed in the sandbox");
                 Self::internal()
@@ -165,7 +169,7 @@ impl IntoResponse for ApiError {
             kind: format!("urn:stateflow:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("error").to_owned(),
             status: self.status.as_u16(),
-            code: self.code.to_owned(),
+            code: self.code.into_owned(),
             detail: self.detail,
             errors: self.errors,
             request_id: None,

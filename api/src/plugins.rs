@@ -10,6 +10,7 @@ use sandbox::{Admitted, CallLimits};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::DEFAULT_NAMESPACE_NAME;
 use store::plugins::{NewPlugin, Plugin};
 use utoipa::{IntoParams, ToSchema};
 
@@ -63,7 +64,7 @@ pub(crate) async fn upload(
     request: Request,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let Upload { module, claims } = Upload::read(&state, identity, request).await?;
-    let admitted = state.sandbox.admit(&module).await?;
+    let admitted = state.sandbox.admit(DEFAULT_NAMESPACE_NAME, &module).await?;
     let claims = claims.about(admitted.manifest.as_ref())?;
     let (name, version) = identify(&claims)?;
     let limits = state.sandbox.default_limits();

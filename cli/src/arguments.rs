@@ -121,7 +121,7 @@ pub(crate) struct SettingsOptions {
     #[arg(long, env = "STATEFLOW_DATABASE_CONNECTIONS", default_value_t = 10)]
     pub(crate) connections: u32,
     /// The largest plugin upload, in bytes.
-    #[arg(long, env = "STATEFLOW_MAX_UPLOAD_BYTES", default_value_t = 8 << 20)]
+    #[arg(long, env = "STATEFLOW_MAX_UPLOAD_BYTES", default_value_t = 32 << 20)]
     pub(crate) max_upload_bytes: usize,
     /// `text` or `json`.
     #[arg(long, env = "STATEFLOW_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use sandbox::{CallLimits, SandboxConfig};
+use sandbox::{CallLimits, Isolation, SandboxConfig};
 use store::StoreSettings;
 use worker::WorkerSettings;
 
@@ -15,6 +15,9 @@ use crate::output::Usage;
 
 /// The shortest lease: below it, a busy machine would lose its work.
 const MIN_LEASE_MS: u64 = 1_000;
+
+/// The first argument of a process that compiles plugins for another. Not for people.
+pub(crate) const COMPILE_COMMAND: &str = "__compile";
 
 /// The store's settings.
 pub(crate) fn store(options: &DatabaseOptions, connections: u32) -> anyhow::Result<StoreSettings> {
@@ -75,6 +78,7 @@ pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig
     let timeout = Duration::from_millis(options.max_attempt_ms);
     Ok(SandboxConfig {
         cache_dir: Some(directory),
+        isolation: compiler()?,
         max_upload_bytes: options.max_upload_bytes,
         ceilings: CallLimits { timeout, ..defaults.ceilings },
         defaults: CallLimits {
@@ -83,6 +87,12 @@ pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig
         },
         ..defaults
     })
+}
+
+/// Plugins are compiled by this very program, in a process of its own.
+pub(crate) fn compiler() -> anyhow::Result<Isolation> {
+    let program = std::env::current_exe().context("cannot find out which program this is")?;
+    Ok(Isolation::Process { program, arguments: vec![COMPILE_COMMAND.to_owned()] })
 }
 
 /// Where downloads are kept: the user's cache directory.

@@ -17,6 +17,10 @@ use clap::Parser;
 use arguments::{Arguments, Command, PluginCommand};
 
 fn main() -> ExitCode {
+    // Before anything else is started: the compiler's process gives up what others need.
+    if let Some(instructions) = compiler_instructions() {
+        return sandbox::serve_compiler(&instructions);
+    }
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
@@ -35,6 +39,13 @@ fn main() -> ExitCode {
             )
         }
     }
+}
+
+/// This process is the compiler of another one, and these are its instructions.
+fn compiler_instructions() -> Option<String> {
+    let mut arguments = std::env::args().skip(1);
+    (arguments.next()? == configuration::COMPILE_COMMAND)
+        .then(|| arguments.next().unwrap_or_default())
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

@@ -150,6 +150,14 @@ pub struct StepLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 315_360_000_000_i64))]
     pub timeout_ms: Option<u64>,
+    /// What it may reach, out of what the plugin and its namespace may: rules such as `https://api.example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub hosts: Option<Vec<String>>,
+    /// The secrets that it may use, out of those that the plugin and its namespace may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub secrets: Option<Vec<String>>,
 }
 
 /// A rule that starts executions.

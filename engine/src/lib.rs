@@ -17,6 +17,8 @@ pub mod retry;
 
 pub mod attempt;
 pub mod callback;
+pub mod capability;
 pub mod failure;
+pub mod policy;
 
 mod position;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{InspectOptions, PushOptions};
 use crate::client::{Client, problem};
-use crate::output;
+use crate::{configuration, output};
 
 /// Uploads a plugin.
 pub(crate) async fn push(
@@ -79,8 +79,11 @@ pub(crate) async fn inspect(options: InspectOptions, client: &Client) -> anyhow:
     let shown = if path.is_file() {
         let module =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let sandbox = Sandbox::new(SandboxConfig::new(rand::random()))?;
-        let admitted = sandbox.admit(&module).await?;
+        let sandbox = Sandbox::new(SandboxConfig {
+            isolation: configuration::compiler()?,
+            ..SandboxConfig::new(rand::random())
+        })?;
+        let admitted = sandbox.admit("local", &module).await?;
         json!({
             "digest": admitted.digest, "kind": admitted.kind, "imports": admitted.imports,
             "capabilities": admitted.capabilities, "manifest": admitted.manifest,

@@ -13,6 +13,7 @@ use sandbox::{Sandbox, SandboxConfig, SandboxError};
 use serde_json::{Value, json};
 
 use crate::arguments::ValidateOptions;
+use crate::configuration;
 use crate::{client, output};
 
 /// Checks every file; fails if one of them has a problem.
@@ -63,11 +64,14 @@ fn definition(bytes: &[u8]) -> anyhow::Result<Vec<Diagnostic>> {
 
 /// Compiles the plugin as the server would, and throws the result away.
 async fn plugin(bytes: &[u8]) -> anyhow::Result<Vec<Diagnostic>> {
-    let sandbox = Sandbox::new(SandboxConfig::new(rand::random()))?;
-    match sandbox.admit(bytes).await {
+    let sandbox = Sandbox::new(SandboxConfig {
+        isolation: configuration::compiler()?,
+        ..SandboxConfig::new(rand::random())
+    })?;
+    match sandbox.admit("local", bytes).await {
         Ok(_) => Ok(Vec::new()),
         Err(SandboxError::Invalid { code, message, help }) => {
-            Ok(vec![Diagnostic::new("", code, message).with_help(help)])
+            Ok(vec![Diagnostic::new("", &code, message).with_help(help)])
         }
         Err(error) => Err(error.into()),
     }

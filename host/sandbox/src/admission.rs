@@ -4,18 +4,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wasi_preview1_component_adapter_provider as adapters;
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::Validator;
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 use crate::{
-    config::SandboxConfig,
+    config::BuildSettings,
     error::SandboxError,
     exit_code,
     inspection::{ADAPTER_SECTION, Inspection, Origin},
     prepared::Prepared,
     refusal::{self, PREVIEW1},
-    wasm_engine::WASMTIME,
+    wasm_engine::{self, WASMTIME},
 };
 
 /// The world that a hand-written core module is taken to implement.
@@ -79,8 +79,15 @@ pub struct Admitted {
 }
 
 /// An upload in the form that is compiled. Nothing of it has run yet.
+#[derive(Debug)]
 pub(crate) struct Adapted {
     pub(crate) component: Vec<u8>,
+    pub(crate) surface: Surface,
+}
+
+/// What an upload is, seen from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Surface {
     pub(crate) kind: PluginKind,
     pub(crate) imports: Vec<String>,
     pub(crate) capabilities: Vec<String>,
@@ -93,26 +100,29 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 /// Checks an upload and turns it into a component. Pure and without network, but not quick: for a
 /// blocking thread.
-pub(crate) fn adapt(
-    upload: &[u8],
-    config: &SandboxConfig,
-    features: WasmFeatures,
-) -> Result<Adapted, SandboxError> {
-    refusal::check_bytes(upload, config)?;
-    let inspection = Inspection::of(upload, config)?;
+pub(crate) fn adapt(upload: &[u8], settings: &BuildSettings) -> Result<Adapted, SandboxError> {
+    refusal::check_bytes(upload, settings)?;
+    let inspection = Inspection::of(upload, settings)?;
     refusal::check_origin(&inspection)?;
-    validate(upload, features)?;
+    validate(upload)?;
     if inspection.is_component {
         return surface(upload.to_vec(), &inspection, None);
     }
     let component = encode(upload, &inspection)?;
-    let adapted = Inspection::of(&component, config)?;
+    let adapted = Inspection::of(&component, settings)?;
     refusal::check_origin(&adapted)?;
     surface(component, &adapted, Some(&inspection))
 }
 
+/// A component that was adapted before, such as one that another machine has stored.
+pub(crate) fn adapted(component: &[u8], settings: &BuildSettings) -> Result<Adapted, SandboxError> {
+    let inspection = Inspection::of(component, settings)?;
+    refusal::check_origin(&inspection)?;
+    surface(component.to_vec(), &inspection, None)
+}
+
 /// How a component is spoken to, judged by its exports.
-pub(crate) fn kind_of(inspection: &Inspection) -> Result<PluginKind, SandboxError> {
+fn kind_of(inspection: &Inspection) -> Result<PluginKind, SandboxError> {
     let has = |name: &str| inspection.exports.iter().any(|export| export == name);
     let runs = inspection.exports.iter().any(|export| export.starts_with("wasi:cli/run@0.2."));
     match (has("run"), has("describe"), runs) {
@@ -139,12 +149,12 @@ fn surface(
     };
     capabilities.sort_unstable();
     capabilities.dedup();
-    Ok(Adapted {
-        component,
+    let surface = Surface {
         kind,
         imports: inspection.imports.clone(),
         capabilities: capabilities.into_iter().map(str::to_owned).collect(),
-    })
+    };
+    Ok(Adapted { component, surface })
 }
 
 fn capability(import: &str) -> Option<&'static str> {
@@ -168,8 +178,8 @@ fn core_capabilities(core: &Inspection) -> Vec<&'static str> {
         .collect()
 }
 
-fn validate(upload: &[u8], features: WasmFeatures) -> Result<(), SandboxError> {
-    Validator::new_with_features(features).validate_all(upload).map(drop).map_err(|error| {
+fn validate(upload: &[u8]) -> Result<(), SandboxError> {
+    Validator::new_with_features(wasm_engine::features()).validate_all(upload).map(drop).map_err(|error| {
         let help = if error.message().contains("async") || error.message().contains("stream") {
             "rebuild it without component model async, such as `componentize-qjs --sync`"
         } else {

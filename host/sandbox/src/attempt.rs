@@ -14,6 +14,7 @@ use crate::{
     guest::{Guest, MAX_HANDLES, ProgramStart, Streams},
     limiter::Limiter,
     prepared::{Ending, Prepared},
+    turns::Share,
 };
 
 /// What a guest may hand over in one host call beyond its output: the fields of a log line, an
@@ -23,6 +24,8 @@ const HOSTCALL_MARGIN: usize = 1 << 20;
 /// Everything that an attempt needs, owned, so that it can move to another runtime.
 pub(crate) struct Attempt {
     pub(crate) plugin: Prepared,
+    pub(crate) namespace: String,
+    pub(crate) share: Share,
     pub(crate) what: What,
     pub(crate) limits: CallLimits,
     pub(crate) deadline: Instant,

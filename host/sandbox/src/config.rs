@@ -3,6 +3,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::SandboxError;
 
 /// Linear memory is handed out in pages of this size.
@@ -50,7 +52,7 @@ impl Default for LogLimits {
 /// What a module may look like before a compiler is let near it: the shapes that make compilers
 /// slow. The defaults let Go through, whose honest programs nest 300 blocks and have 42,000 data
 /// segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShapeLimits {
     /// Functions in all core modules together.
     pub functions: u32,
@@ -94,6 +96,57 @@ impl Default for ShapeLimits {
     }
 }
 
+/// Where plugins are compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// On a thread of this process. A module that makes the compiler run for ever does so here: for tests and
+    /// for authors' own modules.
+    Thread,
+    /// In a process of its own, which [`serve_compiler`](crate::serve_compiler) has to be the whole of: it can be
+    /// killed, and its limits are the system's.
+    Process {
+        /// The program.
+        program: PathBuf,
+        /// Its arguments; one more, with the instructions, follows.
+        arguments: Vec<String>,
+    },
+}
+
+/// What compiling one plugin may use, at each level of optimisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// Processor time.
+    pub cpu: Duration,
+    /// Wall clock.
+    pub wall: Duration,
+    /// Memory that is written to.
+    pub memory_bytes: u64,
+    /// The machine code that comes out.
+    pub code_bytes: u64,
+}
+
+impl Default for CompileLimits {
+    /// Honest code takes 1.0 to 1.6 s of processor time for each MB and gives 2.5 to 4 times its size: room for the
+    /// largest interpreters that are uploaded, not for what is ten times as dear.
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_secs(30),
+            wall: Duration::from_mins(1),
+            memory_bytes: 1536 << 20,
+            code_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What building a plugin depends on apart from its bytes. Crosses into the compiler's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BuildSettings {
+    pub(crate) shape: ShapeLimits,
+    pub(crate) max_upload_bytes: usize,
+    pub(crate) max_memory_bytes: u64,
+    pub(crate) stack_bytes: usize,
+}
+
 /// Everything that an operator can set.
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
@@ -120,10 +173,16 @@ pub struct SandboxConfig {
     pub logs: LogLimits,
     /// What a module may look like.
     pub shape: ShapeLimits,
+    /// Where plugins are compiled.
+    pub isolation: Isolation,
+    /// What compiling one plugin may use.
+    pub compile: CompileLimits,
     /// Plugins that are compiled at the same time.
     pub max_concurrent_compiles: usize,
     /// How long a caller waits for a compilation, its turn included.
     pub compile_timeout: Duration,
+    /// Bytes of compiled plugins that are kept on disk; the longest unused go first.
+    pub cache_dir_bytes: u64,
     /// Bytes of machine code that are kept in memory.
     pub code_cache_bytes: u64,
     /// The guest's part of the stack.
@@ -148,15 +207,27 @@ impl SandboxConfig {
                 memory_bytes: 64 << 20,
                 timeout: Duration::from_mins(1),
             },
-            max_upload_bytes: 8 << 20,
+            max_upload_bytes: 32 << 20,
             max_input_bytes: 1 << 20,
             max_output_bytes: 1 << 20,
             logs: LogLimits::default(),
             shape: ShapeLimits::default(),
+            isolation: Isolation::Thread,
+            compile: CompileLimits::default(),
             max_concurrent_compiles: 1,
-            compile_timeout: Duration::from_secs(30),
+            compile_timeout: Duration::from_mins(3),
+            cache_dir_bytes: 2 << 30,
             code_cache_bytes: 512 << 20,
             stack_bytes: 512 << 10,
+        }
+    }
+
+    pub(crate) fn build_settings(&self) -> BuildSettings {
+        BuildSettings {
+            shape: self.shape,
+            max_upload_bytes: self.max_upload_bytes,
+            max_memory_bytes: self.ceilings.memory_bytes,
+            stack_bytes: self.stack_bytes,
         }
     }
 
@@ -181,6 +252,8 @@ impl SandboxConfig {
             "defaults: not above the ceilings",
         );
         check(self.max_upload_bytes > 0, "max_upload_bytes: more than 0");
+        check(!self.compile.cpu.is_zero(), "compile.cpu: more than 0");
+        check(self.compile.code_bytes > 0, "compile.code_bytes: more than 0");
         check(
             (64 << 10..=1 << 20).contains(&self.stack_bytes),
             "stack_bytes: from 64 KiB to 1 MiB",

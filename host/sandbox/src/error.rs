@@ -3,6 +3,8 @@
 //! What goes wrong while it runs is not an error of the host but an attempt's
 //! `engine::failure::Failure`.
 
+use std::borrow::Cow;
+
 /// Why the sandbox could not be built, or why it refuses a plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -13,7 +15,7 @@ pub enum SandboxError {
     #[error("{message}; {help}")]
     Invalid {
         /// A stable code, such as `PLUGIN_NOT_WASM`.
-        code: &'static str,
+        code: Cow<'static, str>,
         /// What is wrong.
         message: String,
         /// What to do about it.
@@ -30,12 +32,6 @@ pub enum SandboxError {
         /// The limit that passed.
         seconds: u64,
     },
-    /// The compiler died. The plugin is to be treated as hostile.
-    #[error("the compiler gave up on plugin {digest}; it is too large or too unusual to compile")]
-    CompilerDied {
-        /// The component's digest.
-        digest: String,
-    },
     /// Our own fault: the engine could not be set up.
     #[error("cannot set up the wasm engine")]
     Engine(#[source] wasmtime::Error),
@@ -51,7 +47,7 @@ pub enum SandboxError {
 
 impl SandboxError {
     /// The stable code of a refused upload, if that is what this is.
-    pub fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<&str> {
         match self {
             Self::Invalid { code, .. } => Some(code),
             _ => None,
@@ -63,6 +59,6 @@ impl SandboxError {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self::Invalid { code, message: message.into(), help: help.into() }
+        Self::Invalid { code: Cow::Borrowed(code), message: message.into(), help: help.into() }
     }
 }

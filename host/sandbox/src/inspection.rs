@@ -10,7 +10,7 @@ use wasmparser::{
 };
 
 use crate::{
-    config::{SandboxConfig, ShapeLimits, WASM_PAGE},
+    config::{BuildSettings, ShapeLimits, WASM_PAGE},
     error::SandboxError,
 };
 
@@ -60,13 +60,13 @@ struct Counts {
 }
 
 impl Inspection {
-    pub(crate) fn of(bytes: &[u8], config: &SandboxConfig) -> Result<Self, SandboxError> {
+    pub(crate) fn of(bytes: &[u8], settings: &BuildSettings) -> Result<Self, SandboxError> {
         let mut inspection = Self::default();
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(malformed)?;
-            inspection.take(&payload, &config.shape)?;
+            inspection.take(&payload, &settings.shape)?;
         }
-        inspection.check_totals(config)?;
+        inspection.check_totals(settings)?;
         Ok(inspection)
     }
 
@@ -160,13 +160,13 @@ impl Inspection {
         Ok(())
     }
 
-    fn check_totals(&self, config: &SandboxConfig) -> Result<(), SandboxError> {
-        let limits = &config.shape;
+    fn check_totals(&self, settings: &BuildSettings) -> Result<(), SandboxError> {
+        let limits = &settings.shape;
         within("memories", self.counts.memories, limits.memories)?;
         within("tables", self.counts.tables, limits.tables)?;
         let elements = u32::try_from(self.counts.table_elements).unwrap_or(u32::MAX);
         within("table elements", elements, limits.table_elements)?;
-        let most = config.ceilings.memory_bytes;
+        let most = settings.max_memory_bytes;
         if self.memory_bytes > most {
             return Err(SandboxError::invalid(
                 "PLUGIN_MEMORY_LIMIT",

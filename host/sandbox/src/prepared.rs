@@ -17,6 +17,7 @@ use crate::{
     },
     error::SandboxError,
     guest::Guest,
+    wasm_engine::Tier,
 };
 
 /// What compiling a plugin cost.
@@ -25,7 +26,7 @@ pub struct CompileReceipt {
     /// Milliseconds to compile it, or to load it from the cache.
     pub ms: u64,
     /// The optimisation level.
-    pub tier: &'static str,
+    pub tier: Tier,
     /// Bytes of machine code and its tables.
     pub bytes: u64,
     /// Whether it came from the cache on disk.

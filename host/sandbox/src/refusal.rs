@@ -1,7 +1,7 @@
 //! Uploads that cannot run here, each with the sentence that gets its author further.
 
 use crate::{
-    config::SandboxConfig,
+    config::BuildSettings,
     error::SandboxError,
     inspection::{Inspection, Origin},
 };
@@ -40,8 +40,8 @@ const PROVIDED: [&str; 23] = [
 ];
 
 /// Refuses what is not even worth parsing.
-pub(crate) fn check_bytes(upload: &[u8], config: &SandboxConfig) -> Result<(), SandboxError> {
-    let most = config.max_upload_bytes;
+pub(crate) fn check_bytes(upload: &[u8], settings: &BuildSettings) -> Result<(), SandboxError> {
+    let most = settings.max_upload_bytes;
     if upload.is_empty() {
         return Err(SandboxError::invalid(
             "PLUGIN_EMPTY",

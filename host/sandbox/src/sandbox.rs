@@ -18,22 +18,23 @@ use engine::{
     failure::{ErrorCode, Failure},
 };
 use serde_json::Value;
-use tokio::{sync::Semaphore, time};
+use tokio::time;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use wasmparser::WasmFeatures;
 use wasmtime::Engine;
 
 use crate::{
     admission::{self, Admitted, Manifest, PluginKind},
     attempt::{Attempt, Ended, What, Work},
     bindings::step::stateflow::plugin::types::Call,
-    compiler::Compiler,
+    building::Order,
+    compiler::{Compiler, Made},
     config::{CallLimits, SandboxConfig},
     error::SandboxError,
     guest::Streams,
     guest_threads::GuestThreads,
     prepared::Prepared,
     ticker::Ticker,
+    turns::{Share, Turns},
     verdict::{self, Bench},
     wasm_engine::WasmEngine,
 };
@@ -54,9 +55,8 @@ pub struct Sandbox(Arc<Inner>);
 struct Inner {
     config: Arc<SandboxConfig>,
     engine: Engine,
-    features: WasmFeatures,
     compiler: Compiler,
-    slots: Arc<Semaphore>,
+    turns: Turns,
     guests: GuestThreads,
     ticker: Ticker,
 }
@@ -70,6 +70,8 @@ pub struct PluginCall {
     pub config: Value,
     /// Lowered to the operator's ceilings.
     pub limits: CallLimits,
+    /// How much of the sandbox its namespace and its plugin may hold.
+    pub share: Share,
     /// Stops the guest within about one tick.
     pub cancel: CancellationToken,
 }
@@ -89,17 +91,17 @@ impl Sandbox {
     /// Builds the engine, the guests' threads and the clock.
     pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
         config.validate()?;
+        let config = Arc::new(config);
         let wasm = WasmEngine::new(&config)?;
         let compiler = Compiler::new(&wasm, &config)?;
         let ticker = Ticker::start(wasm.engine.weak())?;
         Ok(Self(Arc::new(Inner {
             engine: wasm.engine,
-            features: wasm.features,
             compiler,
-            slots: Arc::new(Semaphore::new(config.max_concurrent_calls as usize)),
+            turns: Turns::new(config.max_concurrent_calls as usize),
             guests: GuestThreads::start(config.guest_threads)?,
             ticker,
-            config: Arc::new(config),
+            config,
         })))
     }
 
@@ -116,52 +118,51 @@ impl Sandbox {
 
     /// Calls that hold a slot at this moment.
     pub fn calls_in_flight(&self) -> usize {
-        self.0.config.max_concurrent_calls as usize - self.0.slots.available_permits()
+        self.0.config.max_concurrent_calls as usize - self.0.turns.free()
     }
 
-    /// Checks an upload, adapts it if need be, compiles it and reads its manifest.
+    /// Checks an upload, adapts it if need be, compiles it and reads its manifest. The namespace is whose turn it
+    /// takes.
     ///
     /// No network, nothing stored but the compiled artifact. The error says whether the upload is
     /// at fault.
-    pub async fn admit(&self, upload: &[u8]) -> Result<Admitted, SandboxError> {
-        let (config, features) = (Arc::clone(&self.0.config), self.0.features);
-        let bytes = upload.to_vec();
-        let digest = admission::digest(upload);
-        let adapting =
-            tokio::task::spawn_blocking(move || admission::adapt(&bytes, &config, features));
-        let adapted = adapting.await.map_err(|_| {
-            SandboxError::invalid(
-                "PLUGIN_MALFORMED",
-                "plugin could not be analysed",
-                "build it again with a current toolchain, and report this if it stays",
-            )
-        })??;
-        let prepared = self.prepare(&adapted.component).await?;
-        let manifest = match adapted.kind {
-            PluginKind::Step => Some(self.describe(&prepared).await?),
+    pub async fn admit(&self, namespace: &str, upload: &[u8]) -> Result<Admitted, SandboxError> {
+        let made = self.0.compiler.make(namespace, Order::Upload, upload).await?;
+        let Made { component, surface, plugin } = made;
+        let manifest = match surface.kind {
+            PluginKind::Step => Some(self.describe(namespace, &plugin).await?),
             _ => None,
         };
         Ok(Admitted {
-            digest,
-            component_digest: prepared.component_digest().to_owned(),
-            component: adapted.component,
-            kind: adapted.kind,
-            imports: adapted.imports,
-            capabilities: adapted.capabilities,
+            digest: admission::digest(upload),
+            component_digest: plugin.component_digest().to_owned(),
+            component,
+            kind: surface.kind,
+            imports: surface.imports,
+            capabilities: surface.capabilities,
             manifest,
-            prepared,
+            prepared: plugin,
         })
     }
 
     /// The plugin of an admitted component: from memory, from the authenticated cache on disk, or
     /// compiled.
-    pub async fn prepare(&self, component: &[u8]) -> Result<Prepared, SandboxError> {
-        self.0.compiler.prepare(component, &self.0.config).await
+    pub async fn prepare(
+        &self,
+        namespace: &str,
+        component: &[u8],
+    ) -> Result<Prepared, SandboxError> {
+        self.0.compiler.prepare(namespace, component).await
     }
 
-    /// The plugin, if it is in memory: saves reading the component.
+    /// The plugin, if it is in memory.
     pub fn ready(&self, component_digest: &str) -> Option<Prepared> {
         self.0.compiler.ready(component_digest)
+    }
+
+    /// The plugin, if it is in memory or on disk: saves fetching the component.
+    pub async fn cached(&self, component_digest: &str) -> Option<Prepared> {
+        self.0.compiler.cached(component_digest).await
     }
 
     /// Runs one attempt. Never panics; ends within the timeout, waiting for a free slot included,
@@ -190,6 +191,8 @@ impl Sandbox {
         }
         let attempt = Attempt {
             plugin: plugin.clone(),
+            namespace: call.attempt.namespace.clone(),
+            share: call.share,
             what: What::Run(Box::new(Work {
                 call: facts(&call.attempt, limits.timeout),
                 context: call.attempt,
@@ -203,11 +206,13 @@ impl Sandbox {
         self.supervise(attempt).await
     }
 
-    async fn describe(&self, plugin: &Prepared) -> Result<Manifest, SandboxError> {
+    async fn describe(&self, namespace: &str, plugin: &Prepared) -> Result<Manifest, SandboxError> {
         let limits =
             CallLimits { fuel: DESCRIBE_FUEL, timeout: DESCRIBE_TIMEOUT, ..self.0.config.defaults };
         let attempt = Attempt {
             plugin: plugin.clone(),
+            namespace: namespace.to_owned(),
+            share: Share::WHOLE,
             what: What::Describe,
             limits: limits.clamped(&self.0.config.ceilings),
             deadline: Instant::now() + limits.timeout,
@@ -238,7 +243,7 @@ impl Sandbox {
         let slot = tokio::select! {
             biased;
             () = cancel.cancelled() => return refused(verdict::cancelled()),
-            slot = time::timeout_at(deadline, Arc::clone(&self.0.slots).acquire_owned()) => slot,
+            slot = time::timeout_at(deadline, self.0.turns.take(&attempt.namespace, attempt.plugin.component_digest(), attempt.share)) => slot,
         };
         let Ok(slot) = slot else { return refused(no_slot(&bench)) };
         let settings = Arc::clone(&config);

@@ -3,6 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
@@ -14,23 +15,41 @@ use crate::{config::SandboxConfig, error::SandboxError};
 /// The version that artifacts and adapters belong to; wasmtime does not say its own.
 pub(crate) const WASMTIME: &str = "48.0.8";
 
-/// The optimisation level, as it is written in cache keys and receipts: wasmtime ignores it when it
-/// checks whether an artifact fits.
-pub(crate) const TIER: &str = "speed";
+/// The optimisation level. Part of cache keys and receipts: wasmtime ignores it when it checks whether an artifact
+/// fits, which is what lets the outputs of both run in one engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// All optimisations.
+    Speed,
+    /// None: for modules that make an optimising compiler slow. Their code runs at about half the speed.
+    None,
+}
+
+impl Tier {
+    /// In the order in which they are tried.
+    pub(crate) const ALL: [Self; 2] = [Self::Speed, Self::None];
+
+    /// As it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Speed => "speed",
+            Self::None => "none",
+        }
+    }
+}
 
 /// Stack of one attempt, the host functions' part included.
 const FIBER_STACK: usize = 2 << 20;
 
-/// An engine together with the proposals that it accepts.
+/// See the module.
 pub(crate) struct WasmEngine {
     pub(crate) engine: Engine,
-    pub(crate) features: WasmFeatures,
 }
 
 impl WasmEngine {
     pub(crate) fn new(config: &SandboxConfig) -> Result<Self, SandboxError> {
-        let mut settings = settings(config);
-        let features = features();
+        let mut settings = settings(config.stack_bytes, Tier::Speed);
         settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
         let engine = match Engine::new(&settings) {
             Ok(engine) => engine,
@@ -45,7 +64,14 @@ impl WasmEngine {
                 Engine::new(&settings).map_err(SandboxError::Engine)?
             }
         };
-        Ok(Self { engine, features })
+        Ok(Self { engine })
+    }
+
+    /// An engine that compiles for the other one, and in which nothing runs: it reserves no pool.
+    pub(crate) fn compiler(stack_bytes: usize, tier: Tier) -> Result<Self, SandboxError> {
+        let mut settings = settings(stack_bytes, tier);
+        settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Engine::new(&settings).map(|engine| Self { engine }).map_err(SandboxError::Engine)
     }
 
     /// A digest of everything that decides whether machine code fits this engine.
@@ -58,7 +84,7 @@ impl WasmEngine {
 
 /// The proposals that guests may use, for the validator and the engine alike: WebAssembly 2.0,
 /// components, and what today's toolchains emit besides. Everything else stays out of their reach.
-fn features() -> WasmFeatures {
+pub(crate) fn features() -> WasmFeatures {
     WasmFeatures::WASM2
         .union(WasmFeatures::COMPONENT_MODEL)
         .union(WasmFeatures::EXTENDED_CONST)
@@ -67,15 +93,19 @@ fn features() -> WasmFeatures {
         .difference(WasmFeatures::GC_TYPES)
 }
 
-fn settings(config: &SandboxConfig) -> Config {
+fn settings(stack_bytes: usize, tier: Tier) -> Config {
     let mut settings = Config::new();
     // Fuel is the budget; the epoch is only the tick at which a guest can be preempted or stopped.
     settings.consume_fuel(true).epoch_interruption(true);
-    settings.max_wasm_stack(config.stack_bytes).async_stack_size(FIBER_STACK);
+    settings.max_wasm_stack(stack_bytes).async_stack_size(FIBER_STACK);
     settings.async_stack_zeroing(true);
     settings.wasm_features(features().complement(), false).wasm_features(features(), true);
     settings.shared_memory(false).concurrency_support(false);
-    settings.strategy(Strategy::Cranelift).cranelift_opt_level(OptLevel::Speed);
+    let level = match tier {
+        Tier::Speed => OptLevel::Speed,
+        Tier::None => OptLevel::None,
+    };
+    settings.strategy(Strategy::Cranelift).cranelift_opt_level(level);
     // Debug information of a stranger's module is not parsed, and the environment has no say in it.
     settings.wasm_backtrace_details(WasmBacktraceDetails::Disable).native_unwind_info(false);
     settings.memory_init_cow(true).memory_guaranteed_dense_image_size(32 << 20);
@@ -131,6 +161,17 @@ impl Hasher for DigestHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_either_tier_compiles_fits_the_engine_that_runs_it() {
+        let config = SandboxConfig::new([0; 32]);
+        let running = WasmEngine::new(&config).unwrap();
+        for tier in Tier::ALL {
+            let compiling = WasmEngine::compiler(config.stack_bytes, tier).unwrap();
+            let code = compiling.engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
+            crate::artifacts::load_own(&running.engine, &code).unwrap();
+        }
+    }
 
     #[test]
     fn the_version_in_cache_keys_is_the_one_that_is_built_in() {

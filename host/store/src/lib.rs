@@ -26,3 +26,6 @@ pub use error::StoreError;
 
 /// The namespace that everything belongs to until there are others.
 pub const DEFAULT_NAMESPACE: i32 = 1;
+
+/// Its name.
+pub const DEFAULT_NAMESPACE_NAME: &str = "default";

@@ -131,6 +131,22 @@ impl Store {
         rows.into_iter().map(Plugin::try_from).collect()
     }
 
+    /// The plugin version with this upload digest. If there are several, with the same bytes, one of them.
+    pub async fn plugin_of(&self, namespace_id: i32, digest: &str) -> Result<Plugin, StoreError> {
+        let row = sqlx::query_as!(
+            PluginRow,
+            r#"select name, version, digest, component_digest, description::text as "description!", created_at
+               from plugins where namespace_id = $1 and digest = $2
+               order by created_at
+               limit 1"#,
+            namespace_id,
+            digest,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.ok_or_else(|| StoreError::not_found("plugin", digest))?.try_into()
+    }
+
     /// The component of the plugin version with this upload digest.
     pub async fn plugin_component(
         &self,

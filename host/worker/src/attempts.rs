@@ -8,7 +8,7 @@ use engine::machine::StartAttempt;
 use engine::plan::PlannedStep;
 use engine::step_type::StepType;
 use native::NativeSteps;
-use sandbox::{CallLimits, PluginCall};
+use sandbox::{CallLimits, PluginCall, Share};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::WorkerMetrics;
@@ -83,7 +83,9 @@ impl Attempts {
             let message = format!("`{}` is locked to no digest", start.step.step.step_type);
             return AttemptReport::of(Err(Failure::permanent(ErrorCode::PluginMissing, message)));
         };
-        let plugin = match self.plugins.get(namespace_id, digest).await {
+        // Boxed: it is rarely more than a look at a cache, and large when it is.
+        let loading = Box::pin(self.plugins.get(namespace_id, &context.namespace, digest));
+        let plugin = match loading.await {
             Ok(plugin) => plugin,
             Err(failure) => return AttemptReport::of(Err(failure)),
         };
@@ -93,6 +95,7 @@ impl Attempts {
             attempt: context,
             config: start.config,
             limits: self.limits(&start.step, start.timeout_ms),
+            share: Share::WHOLE,
             cancel,
         };
         let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);

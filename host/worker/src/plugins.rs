@@ -25,21 +25,21 @@ impl Plugins {
     }
 
     /// The plugin, ready to be called.
-    pub(crate) async fn get(&self, namespace_id: i32, digest: &str) -> Result<Prepared, Failure> {
+    pub(crate) async fn get(
+        &self,
+        namespace_id: i32,
+        namespace: &str,
+        digest: &str,
+    ) -> Result<Prepared, Failure> {
         let load = async {
-            let component = self.store.plugin_component(namespace_id, digest).await.map_err(
-                |error| match error {
-                    StoreError::NotFound { .. } => Failure::permanent(
-                        ErrorCode::PluginMissing,
-                        format!("plugin {digest} is not stored"),
-                    ),
-                    other => Failure::new(
-                        ErrorCode::Internal,
-                        format!("plugin {digest} could not be read: {other}"),
-                    ),
-                },
-            )?;
-            self.sandbox.prepare(&component).await.map_err(|error| {
+            let unread = |error| unread(digest, error);
+            let stored = self.store.plugin_of(namespace_id, digest).await.map_err(unread)?;
+            if let Some(plugin) = self.sandbox.cached(&stored.component_digest).await {
+                return Ok(plugin);
+            }
+            let component =
+                self.store.plugin_component(namespace_id, digest).await.map_err(unread)?;
+            self.sandbox.prepare(namespace, &component).await.map_err(|error| {
                 Failure::new(ErrorCode::Internal, format!("plugin {digest}: {error}"))
             })
         };
@@ -48,5 +48,16 @@ impl Plugins {
             .try_get_with(key, load)
             .await
             .map_err(|failure: std::sync::Arc<Failure>| (*failure).clone())
+    }
+}
+
+fn unread(digest: &str, error: StoreError) -> Failure {
+    match error {
+        StoreError::NotFound { .. } => {
+            Failure::permanent(ErrorCode::PluginMissing, format!("plugin {digest} is not stored"))
+        }
+        other => {
+            Failure::new(ErrorCode::Internal, format!("plugin {digest} could not be read: {other}"))
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::{
 use engine::attempt::AttemptContext;
 use futures::StreamExt as _;
 use serde_json::Value;
-use stateflow_sandbox::{Admitted, PluginCall, Prepared, Sandbox, SandboxConfig};
+use stateflow_sandbox::{Admitted, PluginCall, Prepared, Sandbox, SandboxConfig, Share};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut settings = SandboxConfig::new([0; 32]);
     settings.guest_threads = 1;
     let sandbox = Sandbox::new(settings)?;
-    let admitted = sandbox.admit(&fs::read(path)?).await?;
+    let admitted = sandbox.admit("default", &fs::read(path)?).await?;
     let receipt = admitted.prepared.receipt();
     println!("{:?}, compiled in {} ms to {} bytes", admitted.kind, receipt.ms, receipt.bytes);
 
@@ -148,7 +148,7 @@ async fn cancels(sandbox: &Sandbox) -> Result<Vec<Duration>, Box<dyn Error>> {
     let endless = wat::parse_str(
         r#"(module (memory (export "memory") 1) (func (export "_start") (loop $spin (br $spin))))"#,
     )?;
-    let plugin = sandbox.admit(&endless).await?.prepared;
+    let plugin = sandbox.admit("default", &endless).await?.prepared;
     let mut times = Vec::with_capacity(CANCELS);
     for _ in 0..CANCELS {
         let mut call = call_of(sandbox, Value::Null);
@@ -177,6 +177,7 @@ fn call_of(sandbox: &Sandbox, config: Value) -> PluginCall {
         },
         config,
         limits: sandbox.default_limits(),
+        share: Share::WHOLE,
         cancel: CancellationToken::new(),
     }
 }

@@ -8,7 +8,7 @@ use engine::{
 };
 use serde_json::Value;
 use stateflow_sandbox::{
-    Admitted, CallLimits, PluginCall, PluginReport, Sandbox, SandboxConfig, SandboxError,
+    Admitted, CallLimits, PluginCall, PluginReport, Sandbox, SandboxConfig, SandboxError, Share,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -44,7 +44,13 @@ pub(crate) fn attempt(number: u32) -> AttemptContext {
 }
 
 pub(crate) fn call_of(config: Value, limits: CallLimits) -> PluginCall {
-    PluginCall { attempt: attempt(1), config, limits, cancel: CancellationToken::new() }
+    PluginCall {
+        attempt: attempt(1),
+        config,
+        limits,
+        share: Share::WHOLE,
+        cancel: CancellationToken::new(),
+    }
 }
 
 /// Admits a guest and calls it once.
@@ -54,16 +60,16 @@ pub(crate) async fn call(sandbox: &Sandbox, wasm: &[u8], limits: CallLimits) -> 
 }
 
 pub(crate) async fn admit(sandbox: &Sandbox, wasm: &[u8]) -> Admitted {
-    match sandbox.admit(wasm).await {
+    match sandbox.admit("default", wasm).await {
         Ok(admitted) => admitted,
         Err(error) => panic!("the guest is refused: {error}"),
     }
 }
 
 /// The stable code that the upload is refused with, and the whole sentence.
-pub(crate) async fn refusal(sandbox: &Sandbox, wasm: &[u8]) -> (&'static str, String) {
-    let error: SandboxError = sandbox.admit(wasm).await.unwrap_err();
-    (error.code().unwrap_or("(our fault)"), error.to_string())
+pub(crate) async fn refusal(sandbox: &Sandbox, wasm: &[u8]) -> (String, String) {
+    let error: SandboxError = sandbox.admit("default", wasm).await.unwrap_err();
+    (error.code().unwrap_or("(our fault)").to_owned(), error.to_string())
 }
 
 pub(crate) fn output(report: &PluginReport) -> &Value {

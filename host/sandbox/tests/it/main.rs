@@ -5,6 +5,7 @@
 mod artifacts;
 mod bench;
 mod cancelling;
+mod compiling;
 mod guests;
 mod isolation;
 mod limits;

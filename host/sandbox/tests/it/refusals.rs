@@ -51,7 +51,7 @@ async fn a_file_over_the_upload_limit() {
     let guest = program("", "");
     let mut config = config();
     config.max_upload_bytes = guest.len();
-    assert!(Sandbox::new(config.clone()).unwrap().admit(&guest).await.is_ok());
+    assert!(Sandbox::new(config.clone()).unwrap().admit("default", &guest).await.is_ok());
     config.max_upload_bytes = guest.len() - 1;
     let (code, sentence) = refusal(&Sandbox::new(config).unwrap(), &guest).await;
     assert_eq!(code, "PLUGIN_TOO_LARGE", "{sentence}");
@@ -139,7 +139,7 @@ async fn more_memory_at_the_start_than_anybody_gets() {
     config.ceilings.memory_bytes = 64 << 20;
     let sandbox = Sandbox::new(config).unwrap();
     let fits = minimal("(memory $other 1023)", "");
-    assert!(sandbox.admit(&fits).await.is_ok());
+    assert!(sandbox.admit("default", &fits).await.is_ok());
     let (code, sentence) = refusal(&sandbox, &minimal("(memory $other 1024)", "")).await;
     assert_eq!(code, "PLUGIN_MEMORY_LIMIT", "{sentence}");
 }
@@ -172,7 +172,7 @@ async fn too_many_functions() {
     let mut config = config();
     let guest = minimal("(func) (func)", "");
     config.shape.functions = 5;
-    assert!(Sandbox::new(config.clone()).unwrap().admit(&guest).await.is_ok());
+    assert!(Sandbox::new(config.clone()).unwrap().admit("default", &guest).await.is_ok());
     config.shape.functions = 4;
     let (code, sentence) = refusal(&Sandbox::new(config).unwrap(), &guest).await;
     assert_eq!(code, "PLUGIN_TOO_COMPLEX", "{sentence}");

@@ -91,6 +91,7 @@ async fn call_step(number: u32) -> PluginReport {
         attempt: attempt(number),
         config: json!({"hello": "world"}),
         limits: LIMITS,
+        share: stateflow_sandbox::Share::WHOLE,
         cancel: CancellationToken::new(),
     };
     sandbox.call(&plugin, call).await
@@ -197,5 +198,5 @@ async fn a_small_pool_is_enough_for_a_manifest() {
     let mut config = config();
     config.max_concurrent_calls = 1;
     let sandbox = Sandbox::new(config).unwrap();
-    assert!(sandbox.admit(&step("")).await.is_ok());
+    assert!(sandbox.admit("default", &step("")).await.is_ok());
 }

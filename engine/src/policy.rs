@@ -1,0 +1,203 @@
+//! What an operator allows: maxima that a plugin or a step can go below, and never above.
+//!
+//! There are two of them for each attempt, the installation's (a file) and the namespace's (the API). Both have to
+//! allow what is done; of two maxima, the lower one holds.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::capability::{Capability, CapabilityKind, CapabilitySet};
+
+/// See the module. What is not said is not limited further.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Policy {
+    /// What `http` steps and plugins may reach: rules such as `https://*.example.com`. Without it, every public host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub egress: Option<Vec<String>>,
+    /// What plugins may do.
+    pub plugins: PluginPolicy,
+}
+
+/// What plugins may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PluginPolicy {
+    /// Fuel of one attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub fuel: Option<u64>,
+    /// Linear memory of one attempt, in mebibytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4096))]
+    pub memory_mb: Option<u64>,
+    /// Wall clock of one attempt, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub timeout_ms: Option<u64>,
+    /// Calls at the same time on one worker, of all plugins of the namespace together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub concurrency: Option<u32>,
+    /// Calls at the same time on one worker, of one plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub plugin_concurrency: Option<u32>,
+    /// The kinds of capability that plugins may have. Without it, all but `reveal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
+    /// The secrets that plugins may use. Without it, all of the namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub secrets: Option<Vec<String>>,
+    /// Who has to vouch for a plugin before it is used.
+    pub signatures: SignaturePolicy,
+}
+
+/// Who has to vouch for a plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SignaturePolicy {
+    /// How many of the keys have to have signed it; 0 lets unsigned ones in.
+    pub required: u32,
+    /// The keys that count.
+    #[schemars(length(max = 100))]
+    pub keys: Vec<TrustedKey>,
+}
+
+/// A key that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrustedKey {
+    /// What it is called here.
+    pub id: String,
+    /// The Ed25519 public key: 32 bytes in base64.
+    pub public_key: String,
+}
+
+impl Policy {
+    /// Its contradictions, each with a pointer.
+    pub fn faults(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let kinds = self.plugins.capabilities.iter().flatten().enumerate();
+        for (at, kind) in kinds {
+            if !CapabilityKind::ALL.iter().any(|known| known.as_str() == kind) {
+                let known = CapabilityKind::ALL.map(CapabilityKind::as_str).join("`, `");
+                let message = format!("`{kind}` is no kind of capability; there are `{known}`");
+                faults.push((format!("/plugins/capabilities/{at}"), message));
+            }
+        }
+        let signatures = &self.plugins.signatures;
+        if signatures.required as usize > signatures.keys.len() {
+            let message = format!(
+                "{} signatures are required, and there are {} keys",
+                signatures.required,
+                signatures.keys.len()
+            );
+            faults.push(("/plugins/signatures/required".to_owned(), message));
+        }
+        for (at, key) in signatures.keys.iter().enumerate() {
+            if signatures.keys[..at].iter().any(|other| other.id == key.id) {
+                let message = format!("the key `{}` is named twice", key.id);
+                faults.push((format!("/plugins/signatures/keys/{at}/id"), message));
+            }
+        }
+        faults
+    }
+}
+
+impl PluginPolicy {
+    /// Whether plugins may have this, as far as its kind and its secret are concerned. Rules of egress are judged
+    /// where requests are made.
+    pub fn allows(&self, asked: &Capability) -> bool {
+        let kind = asked.kind.as_str();
+        let by_kind =
+            self.capabilities.as_ref().map_or(asked.kind != CapabilityKind::Reveal, |kinds| {
+                kinds.iter().any(|it| it == kind)
+            });
+        by_kind && (!is_about_a_secret(asked.kind) || self.allows_secret(&asked.subject))
+    }
+
+    /// Whether plugins may use this secret at all.
+    pub fn allows_secret(&self, name: &str) -> bool {
+        self.secrets.as_ref().is_none_or(|names| names.iter().any(|it| it == name))
+    }
+
+    /// What of these is not allowed.
+    pub fn refused<'a>(&self, asked: &'a CapabilitySet) -> Vec<&'a Capability> {
+        asked.iter().filter(|it| !self.allows(it)).collect()
+    }
+}
+
+fn is_about_a_secret(kind: CapabilityKind) -> bool {
+    matches!(kind, CapabilityKind::Secret | CapabilityKind::Sign | CapabilityKind::Reveal)
+}
+
+/// The lower of two maxima, where either may be missing.
+pub fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn policy(value: serde_json::Value) -> Policy {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn asked(text: &str) -> Capability {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn without_a_word_everything_but_revealing_is_allowed() {
+        let policy = Policy::default().plugins;
+        for text in ["log", "http https://a.example", "secret a", "sign a"] {
+            assert!(policy.allows(&asked(text)), "{text}");
+        }
+        assert!(!policy.allows(&asked("reveal a")));
+    }
+
+    #[test]
+    fn kinds_and_secrets_are_what_is_listed() {
+        let policy = policy(json!({ "plugins": {
+            "capabilities": ["log", "secret", "reveal"], "secrets": ["a"] } }))
+        .plugins;
+        let all: CapabilitySet =
+            ["log", "clock", "secret a", "secret b", "reveal a"].map(asked).into_iter().collect();
+        let refused: Vec<_> = policy.refused(&all).iter().map(ToString::to_string).collect();
+        assert_eq!(refused, ["clock", "secret b"]);
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_place() {
+        let policy = policy(json!({ "plugins": {
+            "capabilities": ["log", "files"],
+            "signatures": { "required": 3, "keys": [
+                { "id": "k", "publicKey": "" }, { "id": "k", "publicKey": "" }] } } }));
+        let places: Vec<_> = policy.faults().into_iter().map(|(place, _)| place).collect();
+        assert_eq!(
+            places,
+            [
+                "/plugins/capabilities/1",
+                "/plugins/signatures/required",
+                "/plugins/signatures/keys/1/id"
+            ]
+        );
+        assert!(serde_json::from_value::<Policy>(json!({ "plugin": {} })).is_err());
+    }
+
+    #[test]
+    fn the_lower_maximum_holds() {
+        assert_eq!(lower(Some(1), Some(2)), Some(1));
+        assert_eq!(lower(None, Some(2)), Some(2));
+        assert_eq!(lower::<u32>(None, None), None);
+    }
+}

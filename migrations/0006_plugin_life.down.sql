@@ -1,0 +1,10 @@
+drop table audit;
+alter table namespaces
+    drop column policy,
+    drop column policy_revision;
+drop table plugin_signatures;
+drop index plugins_digest;
+alter table plugins
+    drop column status,
+    drop column grants,
+    drop column changed_at;
