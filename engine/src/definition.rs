@@ -40,6 +40,9 @@ pub struct Definition {
     /// What the input must look like: a JSON Schema (2020-12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Value>,
+    /// Constants, as `vars.NAME` in every expression. They are taken as they stand: no expressions in them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub vars: Map<String, Value>,
     /// The steps. An execution starts at the first; `next` leads on.
     #[schemars(length(min = 1, max = 1000))]
     pub steps: Vec<Step>,

@@ -111,12 +111,17 @@ impl Expression {
 
     /// The steps whose records the expression reads by a literal id.
     pub fn steps_read(&self) -> &BTreeSet<String> {
-        &self.references.steps
+        &self.references.steps.named
     }
 
     /// Whether it reads a step whose id is only known when it runs.
     pub fn reads_all_steps(&self) -> bool {
-        self.references.all_steps
+        self.references.steps.all
+    }
+
+    /// The constants that the expression reads by a literal name.
+    pub fn vars_read(&self) -> &BTreeSet<String> {
+        &self.references.vars.named
     }
 
     /// The names from the scope's roots that the expression reads, such as `input`.

@@ -10,7 +10,7 @@ pub use listening::{Heard, Hearing};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map as JsonMap, Value};
 
 use crate::control::{
     Approval, Call, Case, Control, ControlType, DEFAULT_CONCURRENCY, Map, Region, Role, Tolerance,
@@ -40,6 +40,8 @@ pub struct Plan {
     pub deadline_ms: Option<u64>,
     /// What the input must look like: a JSON Schema.
     pub input_schema: Option<Value>,
+    /// The definition's constants.
+    pub vars: Arc<JsonMap<String, Value>>,
     /// The mapping of the execution's output.
     pub output: Option<Template>,
     /// What starts executions.
@@ -173,12 +175,14 @@ impl Plan {
             return Err(errors);
         }
         let on_failure = hand_down(&regions, &mut drafts);
+        let vars = Arc::new(definition.vars.clone());
         let mut plans = drafts.into_iter().map(|draft| Self {
             workflow: definition.name.clone(),
             version,
             first: draft.first,
             deadline_ms: None,
             input_schema: None,
+            vars: Arc::clone(&vars),
             triggers: Vec::new(),
             on_failure: None,
             output: draft.output,

@@ -1,7 +1,7 @@
 //! Triggers, parsed: which event starts an execution, and with what input.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::callback::CallbackKey;
@@ -38,14 +38,15 @@ impl EventTrigger {
         }
     }
 
-    /// The input of the execution that a message starts; `None` if it starts none.
+    /// The input of the execution that a message starts, by the constants of its definition; `None` if it starts none.
     pub fn input_for(
         &self,
         message: &Message,
+        vars: &Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<Option<Value>, ExpressionError> {
         let (event, nothing) = (message.value(), Value::Null);
-        let scope = scope(&event, &nothing, message.id, now);
+        let scope = scope(&event, &nothing, vars, message.id, now);
         if message.name != self.event
             || !self.matching.as_ref().is_none_or(|matching| matching.holds(message, &scope))
         {
@@ -68,7 +69,13 @@ impl EventTrigger {
 }
 
 /// There is an event, and no execution yet.
-fn scope<'a>(event: &'a Value, nothing: &'a Value, id: Uuid, now: DateTime<Utc>) -> Scope<'a> {
+fn scope<'a>(
+    event: &'a Value,
+    nothing: &'a Value,
+    vars: &'a Map<String, Value>,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Scope<'a> {
     const NO_STEPS: &Steps = &Steps::new();
     Scope {
         input: nothing,
@@ -79,6 +86,7 @@ fn scope<'a>(event: &'a Value, nothing: &'a Value, id: Uuid, now: DateTime<Utc>)
         root_id: id,
         workflow: "",
         version: 0,
+        vars,
         error: None,
         result: None,
         event: Some(event),
@@ -105,7 +113,8 @@ mod tests {
             to: None,
         };
         let trigger = EventTrigger::parse(&trigger).unwrap()?;
-        trigger.input_for(&message, message.received_at).unwrap()
+        let vars = json!({ "least": 10 });
+        trigger.input_for(&message, vars.as_object()?, message.received_at).unwrap()
     }
 
     #[test]
@@ -119,6 +128,8 @@ mod tests {
         assert_eq!(input(on(json!({})), data.clone()), Some(data.clone()));
         let large = on(json!({ "match": "event.data.sum > 10" }));
         assert_eq!(input(large, data.clone()), None);
+        let enough = on(json!({ "match": "event.data.sum * 2 >= vars.least", "input": "${vars}" }));
+        assert_eq!(input(enough, data.clone()), Some(json!({ "least": 10 })));
         let mapped =
             on(json!({ "input": { "amount": "${event.data.sum}", "via": "${event.name}" } }));
         assert_eq!(

@@ -88,6 +88,7 @@ pub fn validate_value(
     let regions = control::regions(&definition);
     let mut problems = graph::check(&regions);
     problems.extend(schema::check_input_schema(&definition));
+    problems.extend(steps::check_vars(&definition));
     problems.extend(steps::check(&regions, catalog));
     problems.extend(steps::check_triggers(&definition));
     match Plan::compile(&definition, 0, &PluginLock::new()) {

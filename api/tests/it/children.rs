@@ -296,3 +296,24 @@ async fn plugins_within_blocks_are_locked_like_any_others() {
     assert_eq!(answer.faults(), [("UNKNOWN_STEP_TYPE", "/steps/0/config/steps/0/type")]);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_see_the_constants_of_their_definition_and_called_workflows_their_own() {
+    let server = Server::working().await;
+    let publish = async |name: &str, vars: Value, steps: Value| {
+        let definition = json!({ "name": name, "vars": vars, "steps": steps });
+        let answer = server.post("/api/workflows", &definition).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    };
+    publish("callee", json!({ "who": "callee" }), json!([transform("t", "${vars}")])).await;
+    let branch = |step: Value| json!({ "steps": [step] });
+    let call = json!({ "id": "c", "type": "workflow", "config": { "workflow": "callee" } });
+    let fan = json!({ "id": "fan", "type": "parallel", "config": { "branches": {
+        "own": branch(transform("o", "${vars.who} ${item}")), "called": branch(call) } } });
+    let each = map(&json!({ "items": "${vars.list}", "steps": [fan] }));
+    publish("w", json!({ "who": "caller", "list": [1, 2] }), each).await;
+    let ended = server.run("w", json!({})).await;
+    let item = |n: i32| json!({ "own": format!("caller {n}"), "called": { "who": "callee" } });
+    assert_eq!(ended["output"], json!([item(1), item(2)]), "{ended}");
+    server.stop().await;
+}

@@ -12,9 +12,9 @@ pub(super) struct References {
     /// Free variables.
     pub(super) roots: BTreeSet<String>,
     /// Ids in `steps.id` and `steps['id']`.
-    pub(super) steps: BTreeSet<String>,
-    /// `steps` is read in a way that needs all of them.
-    pub(super) all_steps: bool,
+    pub(super) steps: Members,
+    /// Names in `vars.name` and `vars['name']`.
+    pub(super) vars: Members,
     /// Functions called by name.
     pub(super) functions: BTreeSet<String>,
     /// How deeply loops nest.
@@ -29,7 +29,31 @@ pub(super) struct References {
     pub(super) sums: u64,
 }
 
+/// Which members of an object are read.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    /// Those whose name is written in the expression.
+    pub(super) named: BTreeSet<String>,
+    /// It is read in a way that needs all of them.
+    pub(super) all: bool,
+}
+
+impl Members {
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.all || self.named.contains(name)
+    }
+}
+
 impl References {
+    /// What is read of an object that is not wanted as a whole, because it may be large.
+    fn members(&mut self, root: &str) -> Option<&mut Members> {
+        match root {
+            "steps" => Some(&mut self.steps),
+            "vars" => Some(&mut self.vars),
+            _ => None,
+        }
+    }
+
     pub(super) fn of(expression: &IdedExpr) -> Self {
         let mut walk = Walk { found: Self::default(), bound: Vec::new(), depth: 0 };
         walk.visit(expression);
@@ -45,9 +69,12 @@ struct Walk {
 
 impl Walk {
     fn visit(&mut self, node: &IdedExpr) {
-        if let Some(step) = step_id(node) {
-            self.found.roots.insert("steps".to_owned());
-            self.found.steps.insert(step.to_owned());
+        if let Some((root, member)) = access(node)
+            && !self.is_bound(root)
+            && let Some(members) = self.found.members(root)
+        {
+            members.named.insert(member.to_owned());
+            self.found.roots.insert(root.to_owned());
             return;
         }
         match &node.expr {
@@ -99,11 +126,18 @@ impl Walk {
     }
 
     fn name(&mut self, name: &str) {
-        if self.bound.iter().any(|bound| bound == name) {
+        if self.is_bound(name) {
             return;
         }
-        self.found.all_steps |= name == "steps";
+        if let Some(members) = self.found.members(name) {
+            members.all = true;
+        }
         self.found.roots.insert(name.to_owned());
+    }
+
+    /// Whether a loop gives the name another meaning here.
+    fn is_bound(&self, name: &str) -> bool {
+        self.bound.iter().any(|bound| bound == name)
     }
 
     fn function(&mut self, name: &str) {
@@ -116,24 +150,27 @@ impl Walk {
     }
 }
 
-/// The id in `steps.id`, `steps['id']` and their optional forms.
-fn step_id(node: &IdedExpr) -> Option<&str> {
+/// The name and the member in `steps.id`, `steps['id']` and their optional forms.
+fn access(node: &IdedExpr) -> Option<(&str, &str)> {
     match &node.expr {
-        Expr::Select(select) if is_steps(&select.operand) => Some(&select.field),
+        Expr::Select(select) => Some((name_of(&select.operand)?, &select.field)),
         Expr::Call(call) => match call.args.as_slice() {
-            [target, key] if is_step_access(&call.func_name) && is_steps(target) => literal(key),
+            [target, key] if is_access(&call.func_name) => Some((name_of(target)?, literal(key)?)),
             _ => None,
         },
         _ => None,
     }
 }
 
-fn is_step_access(function: &str) -> bool {
+fn is_access(function: &str) -> bool {
     matches!(function, operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT)
 }
 
-fn is_steps(node: &IdedExpr) -> bool {
-    matches!(&node.expr, Expr::Ident(name) if name == "steps")
+fn name_of(node: &IdedExpr) -> Option<&str> {
+    match &node.expr {
+        Expr::Ident(name) => Some(name),
+        _ => None,
+    }
 }
 
 fn literal(node: &IdedExpr) -> Option<&str> {

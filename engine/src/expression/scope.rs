@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cel::Context;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::references::References;
@@ -13,11 +13,12 @@ use crate::callback::CallbackKey;
 use crate::machine::{Item, StepState, Steps};
 
 /// The names that exist in every scope, in the order in which a message lists them.
-pub(super) const ROOTS: [&str; 10] = [
+pub(super) const ROOTS: [&str; 11] = [
     "input",
     "steps",
     "execution",
     "workflow",
+    "vars",
     "trigger",
     "error",
     "result",
@@ -55,6 +56,8 @@ pub struct Scope<'a> {
     pub workflow: &'a str,
     /// The workflow's version.
     pub version: i32,
+    /// The definition's constants.
+    pub vars: &'a Map<String, Value>,
     /// The failure that led to an `onError` path.
     pub error: Option<&'a Value>,
     /// The raw result, in a step's own `output`.
@@ -87,6 +90,7 @@ impl Scope<'_> {
         let json = match name {
             "input" => return Some(values::to_cel(self.input, extent)),
             "steps" => return Some(self.steps_value(references, extent)),
+            "vars" => return Some(self.vars_value(references, extent)),
             "error" => return self.error.map(|error| values::to_cel(error, extent)),
             "result" => return self.result.map(|result| values::to_cel(result, extent)),
             "event" => return self.event.map(|event| values::to_cel(event, extent)),
@@ -101,15 +105,19 @@ impl Scope<'_> {
     }
 
     fn steps_value(&self, references: &References, extent: &mut Extent) -> cel::Value {
-        let read = |id: &str| references.all_steps || references.steps.contains(id);
         let outer = self.outer.into_iter().flatten();
-        let steps = outer.chain(self.steps).filter(|(id, _)| read(id));
+        let steps = outer.chain(self.steps).filter(|(id, _)| references.steps.reads(id));
         values::object(
             steps
                 .map(|(id, step)| (id.as_str(), step_value(step, extent)))
                 .collect::<Vec<_>>()
                 .into_iter(),
         )
+    }
+
+    fn vars_value(&self, references: &References, extent: &mut Extent) -> cel::Value {
+        let vars = self.vars.iter().filter(|(name, _)| references.vars.reads(name));
+        values::object(vars.map(|(name, value)| (name.as_str(), values::to_cel(value, extent))))
     }
 }
 

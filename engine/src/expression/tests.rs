@@ -20,6 +20,7 @@ fn with_scope<T>(input: &Value, check: impl FnOnce(&Scope<'_>) -> T) -> T {
             output: Some(Arc::new(json!({ "n": 3 }))),
         },
     )]);
+    let vars = json!({ "limit": 10, "tax-rate": 0.5, "of": { "x": [1] } });
     check(&Scope {
         input,
         steps: &steps,
@@ -29,6 +30,7 @@ fn with_scope<T>(input: &Value, check: impl FnOnce(&Scope<'_>) -> T) -> T {
         root_id: Uuid::from_u128(1),
         workflow: "w",
         version: 4,
+        vars: vars.as_object().unwrap(),
         error: None,
         result: None,
         event: None,
@@ -84,6 +86,21 @@ fn steps_execution_and_workflow_are_in_scope() {
     assert_eq!(evaluate("execution.id", &input), Ok(json!(Uuid::from_u128(1))));
     assert_eq!(evaluate("workflow.name + string(workflow.version)", &input), Ok(json!("w4")));
     assert_eq!(evaluate("steps.map(id, id)", &input), Ok(json!(["first-step"])));
+}
+
+#[test]
+fn constants_are_in_scope() {
+    let input = json!({ "name": "limit" });
+    assert_eq!(evaluate("vars.limit + 1", &input), Ok(json!(11)));
+    assert_eq!(evaluate("vars['tax-rate']", &input), Ok(json!(0.5)));
+    assert_eq!(evaluate("vars[input.name]", &input), Ok(json!(10)));
+    assert_eq!(evaluate("vars.of.x[0]", &input), Ok(json!(1)));
+    assert_eq!(evaluate("size(vars)", &input), Ok(json!(3)));
+    assert_eq!(evaluate("[{'x': 7}].map(vars, vars.x)", &input), Ok(json!([7])));
+    assert_eq!(evaluate("[{'x': 7}].map(steps, steps.x)", &input), Ok(json!([7])));
+    // Only what is read is looked at, however long the others are.
+    let read = Expression::parse("vars.limit + vars['tax-rate']").unwrap();
+    assert_eq!(read.vars_read().iter().collect::<Vec<_>>(), ["limit", "tax-rate"]);
 }
 
 #[test]

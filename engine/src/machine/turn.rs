@@ -363,6 +363,7 @@ impl<'a> Turn<'a> {
             root_id: self.execution.root_id(),
             workflow: &self.execution.plan.workflow,
             version: self.execution.plan.version,
+            vars: &self.execution.plan.vars,
             error: self.state.error.as_ref().or_else(|| around?.error.as_ref()),
             result: None,
             event: None,

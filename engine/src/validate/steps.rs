@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::schema::{check_instance, check_schema};
 use super::{CatalogEntry, StepCatalog};
 use crate::control::{Approval, Control, ControlType, Region};
 use crate::definition::{Definition, Step};
 use crate::diagnostic::Diagnostic;
-use crate::expression::Expression;
+use crate::expression::{Expression, child};
 use crate::plan::Plan;
 use crate::step_type::StepType;
 use crate::trigger::EventTrigger;
@@ -138,13 +138,45 @@ fn holds_expression(value: &Value) -> bool {
     }
 }
 
-/// Steps that expressions name, and names that are not in scope where they stand.
+/// Constants are taken as they stand, so an expression in one would be text.
+pub(super) fn check_vars(definition: &Definition) -> Vec<Diagnostic> {
+    fn find(pointer: &str, value: &Value, problems: &mut Vec<Diagnostic>) {
+        match value {
+            Value::String(text) if text.contains("${") => {
+                let message = "`vars` are constants, this one holds `${`";
+                problems.push(
+                    Diagnostic::new(pointer, "VAR_NOT_CONSTANT", message)
+                        .with_help("compute it in a `transform` step"),
+                );
+            }
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                items.for_each(|(at, item)| find(&format!("{pointer}/{at}"), item, problems));
+            }
+            Value::Object(fields) => {
+                fields.iter().for_each(|(name, it)| find(&child(pointer, name), it, problems));
+            }
+            _ => {}
+        }
+    }
+    let mut problems = Vec::new();
+    for (name, value) in &definition.vars {
+        find(&child("/vars", name), value, &mut problems);
+    }
+    problems
+}
+
+/// Steps and constants that expressions name, and names that are not in scope where they stand.
 pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     for region in regions {
         let Some(plan) = plan.region(region.name.as_deref()) else { continue };
-        let mut check =
-            References { ids: in_scope(regions, region), has_item: region.has_item, problems };
+        let mut check = References {
+            ids: in_scope(regions, region),
+            vars: &plan.vars,
+            has_item: region.has_item,
+            problems,
+        };
         for (index, step) in region.steps.iter().enumerate() {
             let Some(planned) = plan.step(&step.id) else { continue };
             planned.for_each_expression(&mut |place, it, result_in_scope| {
@@ -161,19 +193,21 @@ pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnosti
     problems
 }
 
-/// What triggers read: there is an event, and nothing else yet.
+/// What triggers read: there is an event, there are constants, and nothing else yet.
 pub(super) fn check_triggers(definition: &Definition) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let known = ["event"];
+    let known = ["event", "vars"];
     for (place, trigger) in definition.all_triggers() {
         // What cannot be parsed is reported with the plan.
         let Ok(Some(trigger)) = EventTrigger::parse(trigger) else { continue };
         trigger.for_each_expression(&mut |at, expression| {
+            let pointer = format!("{place}{at}");
+            problems.extend(unknown_vars(&pointer, expression, &definition.vars));
             let roots = expression.roots_read().iter();
             for root in roots.filter(|root| !known.contains(&root.as_str())) {
-                let message = format!("`{root}` is not in scope in a trigger, only `event` is");
-                let pointer = format!("{place}{at}");
-                problems.push(Diagnostic::new(pointer, "EXPRESSION_INVALID", message));
+                let message =
+                    format!("`{root}` is not in scope in a trigger, only `event` and `vars` are");
+                problems.push(Diagnostic::new(&*pointer, "EXPRESSION_INVALID", message));
             }
         });
     }
@@ -187,8 +221,27 @@ fn in_scope<'a>(regions: &'a [Region], region: &'a Region) -> BTreeSet<&'a str> 
     all.flat_map(|region| region.steps.iter().map(|step| step.id.as_str())).collect()
 }
 
+/// Constants that an expression names and that there are not.
+fn unknown_vars(
+    pointer: &str,
+    expression: &Expression,
+    vars: &Map<String, Value>,
+) -> Vec<Diagnostic> {
+    let unknown = expression.vars_read().iter().filter(|name| !vars.contains_key(*name));
+    let problem = |name: &String| {
+        let message = format!("there is no `{name}` among the definition's `vars`");
+        let problem = Diagnostic::new(pointer, "UNKNOWN_VAR", message);
+        match Diagnostic::did_you_mean(name, vars.keys().map(String::as_str)) {
+            Some(help) => problem.with_help(help),
+            None => problem,
+        }
+    };
+    unknown.map(problem).collect()
+}
+
 struct References<'a> {
     ids: BTreeSet<&'a str>,
+    vars: &'a Map<String, Value>,
     has_item: bool,
     problems: Vec<Diagnostic>,
 }
@@ -208,6 +261,7 @@ impl References<'_> {
                 None => problem,
             });
         }
+        self.problems.extend(unknown_vars(pointer, expression, self.vars));
         let roots = expression.roots_read();
         if roots.contains("event") && !pointer.ends_with("/config/event/match") {
             let message = "`event` is in scope only in the `match` of a `wait` and in triggers";

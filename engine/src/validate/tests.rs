@@ -458,3 +458,47 @@ fn triggers_are_checked() {
         "triggers": vec![json!({ "type": "event", "event": "e" }); 20] });
     assert_eq!(problems(&both), []);
 }
+
+#[test]
+fn constants_are_named_and_constant() {
+    let vars = json!({ "limit": 10, "a/b": { "list": [1, "x"] } });
+    let with = |vars: &Value, value: &str| {
+        let inner = json!([log("a", &json!({ "message": value }))]);
+        problems(&json!({ "name": "w", "vars": vars, "steps": [map("each", &inner)] }))
+    };
+    for read in ["${vars.limit}", "${vars['a/b'].list[0]}", "${vars[input.name]}", "${size(vars)}"]
+    {
+        assert_eq!(with(&vars, read), [], "{read}");
+    }
+    let at = "/steps/0/config/steps/0/config/message";
+    for read in ["${vars.limits}", "${vars['limits']}", "${has(vars.limits)}", "${vars.?limits}"] {
+        assert_eq!(with(&vars, read), [pair(at, "UNKNOWN_VAR")], "{read}");
+    }
+    assert_eq!(with(&json!({}), "${vars.limit}"), [pair(at, "UNKNOWN_VAR")]);
+    // A loop may give the name another meaning.
+    assert_eq!(with(&vars, "${input.list.map(vars, vars.x)}"), []);
+
+    let misspelt = json!({ "name": "w", "vars": vars, "steps": [step("a", &json!({}))], "output": "${vars.limt}" });
+    let found = validate_value(&misspelt, &Catalog).unwrap_err();
+    assert_eq!(found[0].help.as_deref(), Some("did you mean `limit`?"));
+
+    let computed =
+        json!({ "a/b": { "list": [1, "${input.x}"] }, "plain": "$5 {x}", "escaped": "$${x}" });
+    assert_eq!(
+        with(&computed, "m"),
+        [pair("/vars/a~1b/list/1", "VAR_NOT_CONSTANT"), pair("/vars/escaped", "VAR_NOT_CONSTANT")]
+    );
+    assert_eq!(with(&json!([1]), "m"), [pair("/vars", "WRONG_TYPE")]);
+}
+
+#[test]
+fn triggers_read_constants() {
+    let with = |matching: &str| {
+        let trigger = json!({ "type": "event", "event": "e", "match": matching });
+        problems(
+            &json!({ "name": "w", "vars": { "least": 5 }, "trigger": trigger, "steps": [step("a", &json!({}))] }),
+        )
+    };
+    assert_eq!(with("event.data.sum > vars.least"), []);
+    assert_eq!(with("event.data.sum > vars.last"), [pair("/trigger/match", "UNKNOWN_VAR")]);
+}

@@ -104,7 +104,7 @@ fn input(plan: &Plan, on: &EventTrigger, message: &Message, now: DateTime<Utc>) 
         let (workflow, id) = (&plan.workflow, message.id);
         tracing::warn!(workflow, message = %id, why, "an event starts no execution");
     };
-    let input = match on.input_for(message, now) {
+    let input = match on.input_for(message, &plan.vars, now) {
         Ok(input) => input?,
         Err(error) => {
             refused(error.to_string());
