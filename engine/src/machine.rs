@@ -11,12 +11,13 @@ mod failing;
 mod listening;
 mod recovery;
 mod state;
+mod surroundings;
 mod turn;
 mod unwinding;
 
 pub use children::{
     Called, Child, ChildFailure, Family, Item, MAX_CALL_DEPTH, MAX_NAMED_FAILURES, Outcome,
-    Outcomes, Surroundings, child_id,
+    Outcomes, child_id,
 };
 pub use command::{AttemptRecord, Command, RecordStatus, StartAttempt};
 pub use event::{Event, EventKind, Fact, Told};
@@ -26,6 +27,7 @@ pub use state::{
     Steps,
 };
 
+pub use surroundings::Surroundings;
 pub use unwinding::{Undoable, Unwinding};
 
 use chrono::{DateTime, Utc};

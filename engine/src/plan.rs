@@ -438,8 +438,12 @@ impl At<'_> {
 
     fn call(&mut self, call: Call) -> Option<Fan> {
         let input = self.maybe("/config/input", call.input.as_ref())?;
+        let labels = call.labels.map(|labels| {
+            Value::Object(labels.into_iter().map(|(name, it)| (name, it.into())).collect())
+        });
+        let labels = self.maybe("/config/labels", labels.as_ref())?;
         let Call { workflow, version, wait, .. } = call;
-        Some(Fan::Call { workflow, version, input, wait: wait.unwrap_or(true) })
+        Some(Fan::Call { workflow, version, input, labels, wait: wait.unwrap_or(true) })
     }
 
     fn cases(&mut self, cases: &[Case]) -> Option<Vec<(Expression, String)>> {

@@ -1,6 +1,5 @@
 //! Starting executions, and waiting for their end.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -8,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::definition::{Definition, MAX_DURATION_MS, MAX_PAYLOAD_BYTES};
+use engine::labels::{self, Labels};
 use engine::machine;
 use engine::validate::check_instance;
 use serde::{Deserialize, Serialize};
@@ -28,9 +28,6 @@ use crate::state::ApiState;
 
 /// Executions of one batch.
 const MAX_BATCH: usize = 10_000;
-/// Labels of one execution, and the bytes of each name and value.
-const MAX_LABELS: usize = 32;
-const MAX_LABEL_BYTES: usize = 200;
 /// Problems that one answer names.
 const MAX_PROBLEMS: usize = 100;
 /// How often a start is tried again because the workflow has got a newer version meanwhile.
@@ -50,7 +47,7 @@ pub(crate) struct StartRequest {
     /// Another version than the newest.
     version: Option<i32>,
     /// For finding it again.
-    labels: BTreeMap<String, String>,
+    labels: Labels,
     /// Not before so many milliseconds from now.
     delay_ms: Option<u64>,
 }
@@ -226,7 +223,7 @@ async fn prepare(
     let version = request.version.unwrap_or_else(|| workflow.pick(id));
     let definition = state.definition(workflow.id, version).await?;
     check_input(&definition, request.input.as_str())?;
-    check_labels(&request.labels)?;
+    labels::check(&request.labels).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let now = Utc::now();
     Ok(NewExecution {
         id,
@@ -263,16 +260,6 @@ pub(super) fn check_input(definition: &Definition, input: &str) -> Result<(), Ap
 /// Its text was parsed before, when it came in.
 fn parsed(input: &str) -> Value {
     serde_json::from_str(input).expect("it was parsed before")
-}
-
-fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    let fits = |text: &String| text.len() <= MAX_LABEL_BYTES && !text.contains('\0');
-    if labels.len() <= MAX_LABELS && labels.iter().all(|(name, value)| fits(name) && fits(value)) {
-        return Ok(());
-    }
-    Err(ApiError::bad_request(format!(
-        "an execution has up to {MAX_LABELS} labels, each name and value up to {MAX_LABEL_BYTES} bytes"
-    )))
 }
 
 fn due_at(now: DateTime<Utc>, delay_ms: u64) -> Result<DateTime<Utc>, ApiError> {

@@ -317,3 +317,55 @@ async fn blocks_see_the_constants_of_their_definition_and_called_workflows_their
     assert_eq!(ended["output"], json!([item(1), item(2)]), "{ended}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn called_workflows_are_found_by_the_labels_of_who_calls_them_or_by_their_own() {
+    let server = Server::working().await;
+    server.publish("leaf", json!([transform("l", "1")])).await;
+    let call = |id: &str, workflow: &str| json!({ "id": id, "type": "workflow", "config": { "workflow": workflow } });
+    // From within a block, and over a workflow between.
+    server.publish("middle", map(&json!({ "items": [1], "steps": [call("inner", "leaf")] }))).await;
+    let mut first = call("first", "middle");
+    first["next"] = json!("second");
+    let mut second = call("second", "leaf");
+    second["config"]["labels"] =
+        json!({ "order": "${input.order}", "urgent": "${input.order > 1}" });
+    server.publish("w", json!([first, second])).await;
+    let request = json!({ "input": { "order": 7 }, "labels": { "team": "billing" } });
+    let id = server.begin("w", request).await;
+    server.until(&format!("/api/executions/{id}"), "/status", "succeeded").await;
+
+    let found = async |label: &str| {
+        let page = server.get(&format!("/api/executions?label={label}")).await.body;
+        let items = page["items"].as_array().unwrap().iter();
+        let mut names: Vec<_> =
+            items.map(|it| it["workflow"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(found("team:billing").await, ["leaf", "middle", "w"]);
+    assert_eq!(found("order:7").await, ["leaf"], "its own labels are all that it has");
+    assert_eq!(found("urgent:true").await, ["leaf"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_that_cannot_be_fail_the_call() {
+    let server = Server::working().await;
+    server.publish("leaf", json!([transform("l", "1")])).await;
+    let call = |labels: Value| json!([{ "id": "c", "type": "workflow", "config": { "workflow": "leaf", "labels": labels } }]);
+    server.publish("w", call(json!({ "a": "${input}" }))).await;
+    for (input, word) in
+        [(json!([1]), "neither a text nor a number"), (json!("x".repeat(201)), "up to 200 bytes")]
+    {
+        let error = server.run("w", input).await["error"].clone();
+        assert_eq!(error["code"], "CONFIG_INVALID", "{error}");
+        assert!(error["message"].as_str().unwrap().contains(word), "{error}");
+    }
+    assert_eq!(server.run("w", json!("x".repeat(200))).await["status"], "succeeded");
+    let many: serde_json::Map<_, _> = (0..33).map(|n| (n.to_string(), json!("x"))).collect();
+    let definition = json!({ "name": "many", "steps": call(Value::Object(many)) });
+    let refused = server.post("/api/workflows", &definition).await;
+    assert_eq!(refused.faults(), [("CONFIG_INVALID", "/steps/0/config/labels")]);
+    server.stop().await;
+}

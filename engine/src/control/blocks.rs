@@ -110,6 +110,10 @@ pub struct Call {
     /// Its input; without it, `{}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
+    /// Its labels; values may hold expressions. Without them, it has the labels of the execution that calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub labels: Option<BTreeMap<String, String>>,
     /// Whether to wait for its end. If not, the step gives the `executionId`, and goes on. Yes, unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,

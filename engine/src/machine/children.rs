@@ -11,13 +11,15 @@ use uuid::Uuid;
 use super::Rejection;
 use super::command::Command;
 use super::event::Fact;
-use super::state::{Awaited, Cursor, StepState, StepStatus, Steps, after};
+use super::state::{Awaited, Cursor, StepStatus, after};
+use super::surroundings::Surroundings;
 use super::turn::{Flow, Turn, kind_of};
 use crate::control::{MAX_ITEMS, Tolerance, block_name};
 use crate::definition::MAX_PAYLOAD_BYTES;
 use crate::expression::Template;
 use crate::failure::{ErrorCode, Failure};
-use crate::plan::{Captures, Children, Fan, PlannedStep, Work};
+use crate::labels::{self, Labels};
+use crate::plan::{Children, Fan, PlannedStep, Work};
 
 /// How many workflows may call one another in a row.
 pub const MAX_CALL_DEPTH: u32 = 32;
@@ -31,24 +33,6 @@ pub struct Item {
     pub value: Arc<Value>,
     /// Its place in the list, from 0.
     pub index: u32,
-}
-
-/// What a block sees of the execution around it: no more than it reads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Surroundings {
-    /// The execution that is no block's.
-    pub root: Uuid,
-    /// The places of the items that the block is within, the outermost first.
-    pub path: Vec<u32>,
-    /// The input of the root.
-    pub input: Arc<Value>,
-    /// The item around the block.
-    pub item: Option<Item>,
-    /// `error` in scope around the block.
-    pub error: Option<Value>,
-    /// The steps around the block, with their outputs.
-    #[serde(with = "whole_steps")]
-    pub steps: Steps,
 }
 
 /// A family to begin.
@@ -96,6 +80,10 @@ pub struct Called {
     pub version: Option<i32>,
     /// Nobody waits for its end: the parent goes on when it has begun.
     pub detached: bool,
+    /// Its labels, if they are not those of `labels_of`.
+    pub labels: Option<Labels>,
+    /// The execution whose labels it takes over: its parent, or the one that its parent is a part of.
+    pub labels_of: Uuid,
 }
 
 /// What came of a family.
@@ -188,7 +176,7 @@ impl Turn<'_> {
             Fan::Call { input, .. } => (vec![self.call_input(step, input.as_ref())?], 1),
         };
         let total = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
-        let called = children.fan.called();
+        let called = self.called(step, &children.fan)?;
         let members = inputs.into_iter().zip(0..).map(|(input, ordinal)| Child {
             id: child_id(self.execution.id, visit, ordinal, cursor.started_at),
             block: children.fan.block(&cursor.step, ordinal),
@@ -253,25 +241,22 @@ impl Turn<'_> {
         self.evaluate(input, step, "input").map(Arc::new)
     }
 
-    pub(super) fn surroundings(&self, captures: &Captures) -> Surroundings {
-        let execution = self.execution;
-        let around = execution.around.as_deref();
-        let item = execution.item.clone().or_else(|| around?.item.clone());
-        let error = self.state.error.clone().or_else(|| around?.error.clone());
-        let outer = around.into_iter().flat_map(|around| &around.steps);
-        let steps = outer.chain(&self.state.steps).filter(|(id, _)| captures.step(id));
-        Surroundings {
-            root: execution.root_id(),
-            path: execution.items(),
-            input: if captures.root("input") {
-                Arc::clone(&execution.input)
-            } else {
-                Arc::default()
-            },
-            item: item.filter(|_| captures.root("item") || captures.root("index")),
-            error: error.filter(|_| captures.root("error")),
-            steps: steps.map(|(id, step)| (id.clone(), step.clone())).collect(),
-        }
+    fn called(&self, step: &PlannedStep, fan: &Fan) -> Result<Option<Called>, Failure> {
+        let Fan::Call { workflow, version, wait, labels, .. } = fan else { return Ok(None) };
+        let labels = match labels {
+            Some(labels) => Some(
+                labels::from_json(self.evaluate(labels, step, "labels")?)
+                    .map_err(|message| Failure::permanent(ErrorCode::ConfigInvalid, message))?,
+            ),
+            None => None,
+        };
+        Ok(Some(Called {
+            workflow: workflow.clone(),
+            version: *version,
+            detached: !wait,
+            labels,
+            labels_of: self.execution.root_id(),
+        }))
     }
 
     /// The family has ended, as far as its step wants it to.
@@ -429,11 +414,6 @@ impl Fan {
         matches!(self, Self::Call { wait: false, .. })
     }
 
-    fn called(&self) -> Option<Called> {
-        let Self::Call { workflow, version, wait, .. } = self else { return None };
-        Some(Called { workflow: workflow.clone(), version: *version, detached: !wait })
-    }
-
     /// The block of a child.
     fn block(&self, step: &str, ordinal: u32) -> Option<String> {
         match self {
@@ -452,42 +432,6 @@ impl Fan {
             Self::Items { .. } => ordinal.into(),
             Self::Call { workflow, .. } => workflow.clone().into(),
         }
-    }
-}
-
-/// Steps with their outputs, which their stored form leaves to the history.
-mod whole_steps {
-    use serde::{Deserializer, Serializer};
-
-    use super::{Arc, Deserialize, Serialize, StepState, Steps, Value};
-
-    #[derive(Serialize)]
-    struct Outgoing<'a> {
-        step: &'a StepState,
-        output: &'a Option<Arc<Value>>,
-    }
-
-    #[derive(Deserialize)]
-    struct Incoming {
-        step: StepState,
-        output: Option<Value>,
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        steps: &Steps,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            steps.iter().map(|(id, step)| (id, Outgoing { step, output: &step.output })),
-        )
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Steps, D::Error> {
-        let steps = std::collections::BTreeMap::<String, Incoming>::deserialize(deserializer)?;
-        let whole = |it: Incoming| StepState { output: it.output.map(Arc::new), ..it.step };
-        Ok(steps.into_iter().map(|(id, it)| (id, whole(it))).collect())
     }
 }
 

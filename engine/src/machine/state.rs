@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::children::{Item, Surroundings};
+use super::children::Item;
 use super::listening::Listening;
+use super::surroundings::Surroundings;
 use super::unwinding::{Undoable, Unwinding};
 use crate::callback::CallbackKey;
 use crate::failure::Failure;

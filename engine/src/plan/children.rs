@@ -48,6 +48,8 @@ pub enum Fan {
         version: Option<i32>,
         /// Its input.
         input: Option<Template>,
+        /// Its labels, if it does not take them over.
+        labels: Option<Template>,
         /// Whether to wait for its end.
         wait: bool,
     },
@@ -57,10 +59,15 @@ impl Fan {
     pub(super) fn for_each_expression(&self, visit: &mut impl FnMut(&str, &Expression)) {
         match self {
             Self::Items { items, .. } => items.for_each_expression("/config/items", visit),
-            Self::Call { input: Some(input), .. } => {
-                input.for_each_expression("/config/input", visit);
+            Self::Call { input, labels, .. } => {
+                if let Some(input) = input {
+                    input.for_each_expression("/config/input", visit);
+                }
+                if let Some(labels) = labels {
+                    labels.for_each_expression("/config/labels", visit);
+                }
             }
-            Self::Branches { .. } | Self::Call { .. } => {}
+            Self::Branches { .. } => {}
         }
     }
 }

@@ -4,9 +4,9 @@ with family as (
     select *
     from unnest(
         $1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $5::integer[], $6::integer[], $7::integer[],
-        $8::integer[], $9::text[], $10::uuid[], $11::integer[], $12::text[], $13::text[]
+        $8::integer[], $9::text[], $10::uuid[], $11::integer[], $12::text[], $13::text[], $20::text[], $21::uuid[]
     ) with ordinality as f (parent_id, visit, namespace_id, begun_at, total, concurrency, stop_over, ended, around,
-                            workflow_id, version, state, step_id, number)
+                            workflow_id, version, state, step_id, labels, labels_of, number)
 ), kept as (
     insert into families
         (parent_id, visit, namespace_id, step_id, begun_at, total, concurrency, stop_over, ended, around)
@@ -21,8 +21,10 @@ with family as (
     join family f on f.number = m.family
 ), stored as (
     insert into executions
-        (id, namespace_id, workflow_id, version, status, state, input, parent_id, visit, ordinal, block)
-    select id, namespace_id, workflow_id, version, 'pending', state::json, input::json, parent_id, visit, ordinal, block
+        (id, namespace_id, workflow_id, version, status, state, input, parent_id, visit, ordinal, block, labels)
+    select id, namespace_id, workflow_id, version, 'pending', state::json, input::json, parent_id, visit, ordinal, block,
+           -- Blocks are found with their whole, and have none.
+           coalesce(labels::jsonb, (select e.labels from executions e where e.id = labels_of), '{}')
     from member
     on conflict do nothing
 )

@@ -212,6 +212,14 @@ async fn begin(
         &members().map(|it| it.2.block.clone()).collect::<Vec<_>>() as &[Option<String>],
         &members().map(|it| text(&*it.2.input)).collect::<Vec<_>>(),
         DateTime::<Utc>::MAX_UTC,
+        &births
+            .iter()
+            .map(|it| it.1.family.call.as_ref().and_then(|it| it.labels.as_ref()).map(text))
+            .collect::<Vec<_>>() as &[Option<String>],
+        &births
+            .iter()
+            .map(|it| it.1.family.call.as_ref().map(|it| it.labels_of))
+            .collect::<Vec<_>>() as &[Option<Uuid>],
     )
     .execute(connection)
     .await?;
