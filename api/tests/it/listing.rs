@@ -114,6 +114,35 @@ async fn a_filter_that_can_match_nothing_is_refused() {
 }
 
 #[tokio::test]
+async fn a_search_takes_every_character_as_it_stands() {
+    let server = Server::start().await;
+    let steps = json!([{ "id": "a", "type": "log", "config": { "message": "hi" } }]);
+    for name in ["pay_out", "pay-out", "payout"] {
+        server.publish(name, steps.clone()).await;
+        server.begin(name, json!({})).await;
+    }
+    let newest = server.begin("payout", json!({})).await;
+    for (q, count) in [
+        ("pay_out", 1),
+        ("PAY_", 1),
+        ("y-o", 1),
+        ("payout", 2),
+        ("_", 1),
+        ("%25", 0),
+        ("p%25t", 0),
+        ("%5C", 0),
+        ("", 4),
+        (newest.as_str(), 1),
+        (&newest.to_uppercase(), 1),
+        (&newest[1..], 0),
+    ] {
+        let page = server.get(&format!("/api/executions?q={q}")).await.body;
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(count), "{q}: {page}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn workflows_are_listed_by_name_each_once() {
     let server = server().await;
     let (mut seen, mut cursor) = (Vec::new(), String::new());

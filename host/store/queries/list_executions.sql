@@ -20,7 +20,7 @@ where e.namespace_id = $1
   and ($7::timestamptz is null or e.id >= uuid_at($7))
   and ($8::timestamptz is null or e.id < uuid_at($8))
   and ($9::uuid is null or e.id < $9)
-  and ($11::text is null or w.name ilike '%' || $11 || '%' or e.id::text like $11 || '%')
+  and ($11::text is null or strpos(lower(w.name), lower($11)) > 0 or starts_with(e.id::text, lower($11)))
   and ($12::boolean is null or e.dead_letter = $12)
   -- Blocks are parts of an execution.
   and e.block is null
