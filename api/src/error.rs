@@ -6,6 +6,7 @@
 //! | 404 | no such thing |
 //! | 409 | it contradicts what is there |
 //! | 413 | too large |
+//! | 415 | of a type that the call does not take |
 //! | 422 | readable, but not valid: `errors[]` says where |
 //! | 429 | more is being started than the database takes: try again after `Retry-After` |
 //! | 503 | the database is away: try again after `Retry-After` |

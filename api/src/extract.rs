@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -27,7 +27,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let body = RawBody::from_request(request, state).await?;
+        let body = JsonBytes::from_request(request, state).await?;
         let text = if body.0.is_empty() { b"{}".as_slice() } else { &body.0 };
         serde_json::from_slice(text).map(|Object(body)| Self(body)).map_err(|error| {
             ApiError::bad_request(format!("the body is not what this call takes: {error}"))
@@ -95,6 +95,33 @@ impl<'de> Deserialize<'de> for JsonText {
     }
 }
 
+/// The bytes of a body that is JSON as far as its sender says.
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        check_json(request.headers())?;
+        RawBody::from_request(request, state).await.map(|RawBody(body)| Self(body))
+    }
+}
+
+/// JSON in any of its types, or no type at all. Any other is refused, so that no page in a browser can make a call: forms
+/// and scripts of other origins send only a few types unasked, and JSON is not among them.
+fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = essence == "application/json"
+        || essence.split_once('/').is_some_and(|(_, subtype)| subtype.ends_with("+json"));
+    if is_json {
+        return Ok(());
+    }
+    let detail = format!("the body is JSON: say `content-type: application/json`, not `{kind}`");
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "CONTENT_TYPE", detail))
+}
+
 /// A body as it came, within the route's limit.
 pub(crate) struct RawBody(pub(crate) Bytes);
 
@@ -122,10 +149,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Query::from_request_parts(parts, state)
-            .await
-            .map(|Query(query)| Self(query))
-            .map_err(|rejection| ApiError::bad_request(rejection.body_text()))
+        Query::from_request_parts(parts, state).await.map(|Query(query)| Self(query)).map_err(
+            |rejection| {
+                let text = rejection.body_text();
+                let why = text.trim_start_matches("Failed to deserialize query string: ");
+                ApiError::bad_request(format!("the query is not what this call takes: {why}"))
+            },
+        )
     }
 }
 

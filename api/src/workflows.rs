@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::error::{ApiError, Problem};
-use crate::extract::{QueryOf, RawBody, page_size};
+use crate::extract::{JsonBytes, QueryOf, page_size};
 use crate::publish::{self, Publishable};
 use crate::router::Shared;
 
@@ -113,7 +113,7 @@ pub(crate) async fn list(
 ))]
 pub(crate) async fn create(
     State(state): Shared,
-    RawBody(body): RawBody,
+    JsonBytes(body): JsonBytes,
 ) -> Result<(StatusCode, Json<VersionView>), ApiError> {
     let new = new_version(state.namespace(), publish::require(&state, &body).await?);
     let version = state.store.create_workflow(&new).await?;
@@ -134,7 +134,7 @@ pub(crate) struct Verdict {
     responses((status = 200, body = Verdict)))]
 pub(crate) async fn validate(
     State(state): Shared,
-    RawBody(body): RawBody,
+    JsonBytes(body): JsonBytes,
 ) -> Result<Json<Verdict>, ApiError> {
     let diagnostics = publish::check(&state, &body).await?.err().unwrap_or_default();
     Ok(Json(Verdict { valid: diagnostics.is_empty(), diagnostics }))
@@ -165,7 +165,7 @@ pub(crate) async fn get(
 pub(crate) async fn update(
     State(state): Shared,
     Path(workflow): Path<String>,
-    RawBody(body): RawBody,
+    JsonBytes(body): JsonBytes,
 ) -> Result<Json<VersionView>, ApiError> {
     let workflow = state.store.workflow(state.namespace(), &workflow).await?;
     let new = new_version(state.namespace(), publish::require(&state, &body).await?);

@@ -25,6 +25,36 @@ async fn unknown_paths_methods_and_bodies_are_problem_documents() {
 }
 
 #[tokio::test]
+async fn json_comes_as_json_or_without_a_type() {
+    let server = Server::start().await;
+    let steps = json!([{ "id": "a", "type": "log", "config": { "message": "hi" } }]);
+    server.publish("w", steps.clone()).await;
+    let definition = json!({ "name": "w", "steps": steps }).to_string();
+    let calls = [
+        (Method::POST, "/api/workflows/w/execute", "{}", 202),
+        (Method::POST, "/api/workflows/w/execute/batch", r#"{"executions": [{}]}"#, 202),
+        (Method::POST, "/api/events", r#"{"event": "e"}"#, 202),
+        (Method::POST, "/api/workflows/validate", &definition, 200),
+        (Method::PUT, "/api/workflows/w", &definition, 200),
+    ];
+    let bare = |method: &Method, path: &str, body: &str| {
+        server.request(method.clone(), path).body(body.to_owned())
+    };
+    for (method, path, body, status) in calls {
+        assert_eq!(send(bare(&method, path, body)).await.status, status, "{path}");
+        for kind in ["application/json", "Application/JSON; charset=utf-8", "application/x+json"] {
+            let answer = send(bare(&method, path, body).header("content-type", kind)).await;
+            assert_eq!(answer.status, status, "{path} {kind}: {answer:?}");
+        }
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
+            let answer = send(bare(&method, path, body).header("content-type", kind)).await;
+            answer.is_problem(415, "CONTENT_TYPE").says("application/json");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn queries_say_what_they_take() {
     let server = Server::start().await;
     for query in ["limit=0", "limit=501", "limit=many", "label=nocolon", "cursor=1", "colour=red"] {
