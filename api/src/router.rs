@@ -10,11 +10,14 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::executions::bulk::MAX_MATCHED;
 use crate::state::ApiState;
 use crate::{approvals, executions, health, messages, plugins, request_id, versions, workflows};
 
 /// What a call's own fields may add to its payload.
 const ENVELOPE_BYTES: usize = 64 << 10;
+/// An id in a list, with its quotes, a comma and a blank.
+const ID_BYTES: usize = 40;
 /// The largest start, in bytes.
 pub(crate) const MAX_START_BYTES: usize = MAX_PAYLOAD_BYTES + ENVELOPE_BYTES;
 /// The largest batch, in bytes.
@@ -41,7 +44,6 @@ pub fn router(state: ApiState) -> Router {
     let starts = OpenApiRouter::new()
         .routes(routes!(executions::start::execute))
         .routes(routes!(executions::fork::fork))
-        .routes(routes!(executions::bulk::begin))
         .routes(routes!(messages::event))
         .routes(routes!(messages::signal))
         .routes(routes!(messages::token))
@@ -50,6 +52,9 @@ pub fn router(state: ApiState) -> Router {
     let batches = OpenApiRouter::new()
         .routes(routes!(executions::start::execute_batch))
         .layer(DefaultBodyLimit::max(MAX_BATCH_BYTES));
+    let bulk = OpenApiRouter::new()
+        .routes(routes!(executions::bulk::begin))
+        .layer(DefaultBodyLimit::max(MAX_START_BYTES + MAX_MATCHED * ID_BYTES));
     let executions = OpenApiRouter::new()
         .routes(routes!(executions::read::list))
         .routes(routes!(executions::read::get))
@@ -83,6 +88,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(definitions)
         .merge(starts)
         .merge(batches)
+        .merge(bulk)
         .merge(executions)
         .merge(plugins)
         .merge(system)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::callback::CallbackKey;
 use engine::control;
 use engine::definition::{Definition, Step};
+use engine::plan::Plan;
 use native::NativeSteps;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use sandbox::Sandbox;
@@ -158,6 +159,16 @@ impl ApiState {
         let definition = Arc::new(definition);
         self.definitions.insert(key, Arc::clone(&definition)).await;
         Ok(definition)
+    }
+
+    /// The plan of a version.
+    pub(crate) async fn plan(&self, workflow_id: Uuid, version: i32) -> Result<Plan, StoreError> {
+        let stored = self.store.version(workflow_id, version).await?;
+        let definition = self.definition(workflow_id, version).await?;
+        Plan::compile(&definition, version, &stored.plugin_lock).map_err(|errors| {
+            tracing::error!(?errors, "a stored definition no longer compiles");
+            StoreError::Settings("a stored definition does not compile".into())
+        })
     }
 
     /// The key that wait tokens are made with.

@@ -217,11 +217,6 @@ async fn version(
     workflow: &Workflow,
     number: i32,
 ) -> Result<(Definition, Plan), ApiError> {
-    let stored = state.store.version(workflow.id, number).await?;
     let definition = state.definition(workflow.id, number).await?;
-    let plan = Plan::compile(&definition, number, &stored.plugin_lock).map_err(|errors| {
-        tracing::error!(?errors, "a stored definition no longer compiles");
-        ApiError::from(store::StoreError::Settings("a stored definition does not compile".into()))
-    })?;
-    Ok(((*definition).clone(), plan))
+    Ok(((*definition).clone(), state.plan(workflow.id, number).await?))
 }

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod step_type;
 pub mod trigger;
 
+pub mod fork;
 pub mod labels;
 pub mod machine;
 pub mod retry;

@@ -4,10 +4,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use chrono::{DateTime, Utc};
+use engine::fork::ForkOrder;
 use engine::machine::Fact;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use store::bulk::NewBulkAction;
+use serde_json::{Value, json};
+use store::bulk::{BulkOrder, NewBulkAction};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use crate::router::Shared;
 use crate::state::ApiState;
 
 /// Executions of one action.
-const MAX_MATCHED: usize = 100_000;
+pub(crate) const MAX_MATCHED: usize = 100_000;
 /// Executions that a dry run names.
 const SAMPLE: usize = 10;
 
@@ -36,16 +37,28 @@ pub(crate) enum Action {
     Retry,
     /// Lets those go on where they stopped that have failed or were cancelled.
     RetryStep,
+    /// Starts a new execution from each, with `fromStep`, `version` and `inputPatch` as a single fork has them.
+    Fork,
 }
 
-impl Action {
-    fn fact(self) -> Fact {
-        match self {
-            Self::Cancel => Fact::Cancel { reason: None },
-            Self::Pause => Fact::Pause { reason: None },
-            Self::Resume => Fact::Resume,
-            Self::Retry => Fact::Retry,
-            Self::RetryStep => Fact::RetryStep { step: None },
+impl BulkRequest {
+    fn order(&self) -> BulkOrder {
+        let fact = match self.action {
+            Action::Cancel => Fact::Cancel { reason: None },
+            Action::Pause => Fact::Pause { reason: None },
+            Action::Resume => Fact::Resume,
+            Action::Retry => Fact::Retry,
+            Action::RetryStep => Fact::RetryStep { step: None },
+            Action::Fork => return BulkOrder::Fork(self.fork_order()),
+        };
+        BulkOrder::Tell(fact)
+    }
+
+    fn fork_order(&self) -> ForkOrder {
+        ForkOrder {
+            from_step: self.from_step.clone(),
+            version: self.version,
+            input_patch: self.input_patch.clone(),
         }
     }
 }
@@ -70,6 +83,13 @@ pub(crate) struct BulkRequest {
     canary: u32,
     /// Stops when a larger part than this has failed: 0 to 1.
     stop_above: Option<f64>,
+    /// Only of a fork: the step that it begins with; without it, the start.
+    from_step: Option<String>,
+    /// Only of a fork: another version than the execution's.
+    version: Option<i32>,
+    /// Only of a fork: changes to the input, a JSON Merge Patch (RFC 7396).
+    #[schema(value_type = Object)]
+    input_patch: Option<Value>,
 }
 
 /// An action, and how far it has come.
@@ -84,13 +104,16 @@ pub(crate) struct BulkView {
     matched: usize,
     /// How many it has come to.
     acted: i32,
-    /// How many of those have failed since.
+    /// How many of those, or of their forks, have failed since; and how many could not be forked.
     failed: i64,
-    /// Why it stopped.
+    /// Why it stopped, or why some could not be forked.
     message: Option<String>,
     /// The first executions. Only of a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sample: Vec<Uuid>,
+    /// The first executions that it has started. Only of a fork.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forks: Vec<Uuid>,
     created_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
 }
@@ -107,11 +130,14 @@ pub(crate) async fn begin(
     JsonBody(request): JsonBody<BulkRequest>,
 ) -> Result<(StatusCode, Json<BulkView>), ApiError> {
     check(&request)?;
-    let asked = json!({
+    let order = request.order();
+    let mut asked = json!({
         "action": request.action, "rate": request.rate, "canary": request.canary, "stopAbove": request.stop_above,
     });
-    let (action, rate, canary, stop_above, dry_run) =
-        (request.action, request.rate, request.canary, request.stop_above, request.dry_run);
+    if let (BulkOrder::Fork(fork), Some(asked)) = (&order, asked.as_object_mut()) {
+        asked.insert("fork".to_owned(), json!(fork));
+    }
+    let BulkRequest { rate, canary, stop_above, dry_run, .. } = request;
     let executions = targets(&state, request).await?;
     let matched = executions.len();
     let view = |id: Option<Uuid>, status: &str, sample: Vec<Uuid>| BulkView {
@@ -122,6 +148,7 @@ pub(crate) async fn begin(
         failed: 0,
         message: None,
         sample,
+        forks: Vec::new(),
         created_at: None,
         finished_at: None,
     };
@@ -133,7 +160,7 @@ pub(crate) async fn begin(
     let new = NewBulkAction {
         id: Uuid::now_v7(),
         namespace_id: state.namespace(),
-        fact: action.fact(),
+        order,
         request: asked,
         rate: rate.map(signed),
         canary: signed(canary),
@@ -159,6 +186,12 @@ fn check(request: &BulkRequest) -> Result<(), ApiError> {
     }
     if request.stop_above.is_some_and(|part| !(0.0..=1.0).contains(&part)) {
         return Err(ApiError::bad_request("`stopAbove` is a part from 0 to 1"));
+    }
+    let is_fork = matches!(request.action, Action::Fork);
+    if !is_fork && request.fork_order() != ForkOrder::default() {
+        return Err(ApiError::bad_request(
+            "`fromStep`, `version` and `inputPatch` are for the action `fork`",
+        ));
     }
     Ok(())
 }
@@ -199,6 +232,7 @@ pub(crate) async fn get(
         failed: it.failed,
         message: it.message,
         sample: Vec::new(),
+        forks: it.forks,
         created_at: Some(it.created_at),
         finished_at: it.finished_at,
     }))

@@ -3,16 +3,14 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
-use chrono::Utc;
-use engine::machine;
+use engine::definition::MAX_PAYLOAD_BYTES;
+use engine::fork::{ForkOrder, ForkRefusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::forks::NewFork;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::act::whole;
-use super::start::check_input;
 use crate::error::{ApiError, Problem};
 use crate::extract::{JsonBody, execution_id};
 use crate::router::Shared;
@@ -21,8 +19,8 @@ use crate::router::Shared;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ForkRequest {
-    /// The step that it begins with. What ran before it is taken over.
-    from_step: String,
+    /// The step that it begins with. What ran before it is taken over. Without it, the fork begins at the start.
+    from_step: Option<String>,
     /// Another version than the execution's.
     version: Option<i32>,
     /// Changes to the input: a JSON Merge Patch (RFC 7396).
@@ -53,31 +51,27 @@ pub(crate) async fn fork(
 ) -> Result<(StatusCode, Json<ForkView>), ApiError> {
     let of = state.store.execution(state.namespace(), execution_id(&id)?).await?;
     whole(&of)?;
-    let version = request.version.unwrap_or(of.version);
-    let definition = state.definition(of.workflow_id, version).await?;
-    if !definition.steps.iter().any(|step| step.id == request.from_step) {
-        let detail = format!("version {version} has no step `{}`", request.from_step);
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail));
-    }
-    let mut input = of.input;
-    if let Some(patch) = &request.input_patch {
-        json_patch::merge(&mut input, patch);
-    }
-    let input = input.to_string();
-    check_input(&definition, &input)?;
-
-    let records = state.store.records_before(of.id, &request.from_step).await?;
-    let kept = state.store.kept(of.id, records).await?;
-    let fork = machine::Fork { of: of.id, from_step: request.from_step };
-    let fresh = machine::State::new(Utc::now(), definition.deadline_ms);
-    let new = NewFork {
-        id: Uuid::now_v7(),
-        of: of.id,
-        version,
-        state: fresh.forked(fork, u32::try_from(records).unwrap_or(0), kept),
-        input,
-    };
+    let ForkRequest { from_step, version, input_patch } = request;
+    let order = ForkOrder { from_step, version, input_patch };
+    let plan = state.plan(of.workflow_id, version.unwrap_or(of.version)).await?;
+    let new = state.store.prepare_fork(&of, &order, &plan).await?.map_err(refused)?;
     state.store.fork(&new).await?;
     state.wakeups.work(1);
     Ok((StatusCode::ACCEPTED, Json(ForkView { id: new.id, status: "pending", forked_from: of.id })))
+}
+
+fn refused(refusal: ForkRefusal) -> ApiError {
+    let detail = refusal.to_string();
+    match refusal {
+        ForkRefusal::UnknownStep { .. } => {
+            ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail)
+        }
+        ForkRefusal::InputTooLarge { .. } => ApiError::too_large("an input", MAX_PAYLOAD_BYTES),
+        ForkRefusal::InputInvalid { mut problems, .. } => {
+            for problem in &mut problems {
+                problem.pointer.insert_str(0, "/input");
+            }
+            ApiError::unprocessable("INPUT_INVALID", &detail, problems)
+        }
+    }
 }

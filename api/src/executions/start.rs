@@ -241,7 +241,7 @@ async fn prepare(
     })
 }
 
-pub(super) fn check_input(definition: &Definition, input: &str) -> Result<(), ApiError> {
+fn check_input(definition: &Definition, input: &str) -> Result<(), ApiError> {
     if input.len() > MAX_PAYLOAD_BYTES {
         return Err(ApiError::too_large("an input", MAX_PAYLOAD_BYTES));
     }

@@ -90,14 +90,20 @@ async fn what_cannot_be_meant_is_refused() {
         json!({ "action": "retry", "ids": [], "rate": 0 }),
         json!({ "action": "retry", "ids": [], "stopAbove": 1.1 }),
         json!({ "action": "retry", "filter": { "limit": 5 } }),
+        json!({ "action": "retry", "ids": [], "fromStep": "call" }),
+        json!({ "action": "cancel", "ids": [], "version": 2 }),
+        json!({ "action": "fork", "ids": [], "inputPatch": {}, "from": "call" }),
         json!({ "action": "retry", "filter": { "colour": "red" } }),
     ] {
         server.post("/api/executions/bulk", &body).await.is_problem(400, "REQUEST_INVALID");
     }
     let ids: Vec<_> =
         (0..100_001_u128).map(|n| format!("00000000-0000-7000-8000-{n:012}")).collect();
-    let many = server.post("/api/executions/bulk", &json!({ "action": "retry", "ids": ids })).await;
-    assert!(matches!(many.status, 413 | 422), "{many:?}");
+    let dry = |ids: &[String]| json!({ "action": "retry", "ids": ids, "dryRun": true });
+    let most = server.post("/api/executions/bulk", &dry(&ids[1..])).await;
+    assert_eq!((most.status, &most.body["matched"]), (200, &json!(100_000)));
+    let more = server.post("/api/executions/bulk", &dry(&ids)).await;
+    more.is_problem(422, "TOO_MANY_MATCHED");
     server.get("/api/executions/bulk/x").await.is_problem(404, "NOT_FOUND");
     server.is_untouched().await;
     server.stop().await;
@@ -132,5 +138,65 @@ async fn failures_are_grouped_by_kind_and_kept_unless_their_author_does_not_care
         (&json!("w"), &json!("call"), &json!("HTTP_STATUS"), &json!(2))
     );
     assert_eq!(incidents["items"][1]["workflow"], "quiet");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_forked_once_each_and_what_cannot_be_is_counted() {
+    let (server, upstream) = (Server::working().await, Upstream::broken().await);
+    failed(&server, &upstream, 3).await;
+    server
+        .publish("other", json!([{ "id": "fail", "type": "fail", "config": { "message": "no" } }]))
+        .await;
+    assert_eq!(server.run("other", json!({})).await["status"], "failed");
+    upstream.mend();
+    let fork = json!({ "action": "fork", "filter": { "status": "failed" }, "fromStep": "call",
+        "inputPatch": { "n": 10 } });
+    let mut dry = fork.clone();
+    dry["dryRun"] = json!(true);
+    assert_eq!(server.post("/api/executions/bulk", &dry).await.body["matched"], 4);
+
+    let path = bulk(&server, fork).await;
+    let done = server.until(&path, "/status", "done").await;
+    assert_eq!((&done["acted"], &done["failed"]), (&json!(4), &json!(1)), "{done}");
+    let message = done["message"].as_str().unwrap();
+    assert_eq!(message, "1 could not be forked, the first because version 1 has no step `call`");
+    let forks: Vec<_> =
+        done["forks"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!(forks.len(), 3);
+    let mut of = Vec::new();
+    for id in forks {
+        let fork = server.until(&format!("/api/executions/{id}"), "/status", "succeeded").await;
+        assert_eq!(fork["input"], json!({ "n": 10 }));
+        of.push(fork["forkedFrom"].as_str().unwrap().to_owned());
+    }
+    of.sort();
+    of.dedup();
+    assert_eq!(of.len(), 3, "each once");
+    let all = server.get("/api/executions?workflow=w").await.body;
+    assert_eq!(all["items"].as_array().unwrap().len(), 6);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_forks_tell_whether_the_others_follow() {
+    let (server, upstream) = (Server::working().await, Upstream::broken().await);
+    failed(&server, &upstream, 5).await;
+    let fork = json!({ "action": "fork", "filter": { "workflow": "w", "status": "failed" }, "canary": 2,
+        "stopAbove": 0.5 });
+    let path = bulk(&server, fork.clone()).await;
+    let stopped = server.until(&path, "/status", "stopped").await;
+    assert_eq!((&stopped["acted"], &stopped["failed"]), (&json!(2), &json!(2)));
+    assert_eq!(upstream.keys().len(), 7, "forks begin at the start, and two of them were made");
+    // What cannot be forked counts as failed, or the first ones would never have ended.
+    let mut nowhere = fork.clone();
+    nowhere["fromStep"] = json!("nowhere");
+    let path = bulk(&server, nowhere).await;
+    let stopped = server.until(&path, "/status", "stopped").await;
+    assert_eq!(stopped["message"], "2 of 2 have failed");
+    upstream.mend();
+    let path = bulk(&server, fork).await;
+    let done = server.until(&path, "/status", "done").await;
+    assert_eq!((&done["acted"], &done["failed"]), (&json!(7), &json!(0)));
     server.stop().await;
 }

@@ -163,12 +163,13 @@ async fn a_fork_that_cannot_be_is_refused() {
     assert_eq!(server.post("/api/workflows", &definition).await.status, 201);
     let id = server.begin("w", json!({ "input": { "n": 1 } })).await;
     let path = format!("/api/executions/{id}/fork");
-    server.post(&path, &json!({})).await.is_problem(400, "REQUEST_INVALID");
+    server.post(&path, &json!({ "from": "a" })).await.is_problem(400, "REQUEST_INVALID");
     server.post(&path, &json!({ "fromStep": "b" })).await.is_problem(404, "NOT_FOUND");
     let version = json!({ "fromStep": "a", "version": 2 });
     server.post(&path, &version).await.is_problem(404, "NOT_FOUND");
     let without = json!({ "fromStep": "a", "inputPatch": { "n": null } });
-    server.post(&path, &without).await.is_problem(422, "INPUT_INVALID");
+    let refused = server.post(&path, &without).await;
+    assert_eq!(refused.is_problem(422, "INPUT_INVALID").faults(), [("MISSING_FIELD", "/input")]);
     let nobody = "/api/executions/00000000-0000-7000-8000-000000000000/fork";
     server.post(nobody, &json!({ "fromStep": "a" })).await.is_problem(404, "NOT_FOUND");
     assert_eq!(server.get("/api/health").await.body["queueDepth"], 1);

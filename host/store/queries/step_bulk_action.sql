@@ -1,29 +1,38 @@
 -- An action that is under way and that nobody else steps: how many executions are due by its rate, none while its first
--- ones have not ended, or why it stops.
+-- ones have not ended, or why it stops. At most $1 at a time, of forks $2.
 with action as (
-    select * from bulk_actions where status = 'running' order by acted_at limit 1 for update skip locked
+    select *, case when fork is null then $1::integer else $2::integer end as most
+    from bulk_actions
+    where status = 'running'
+    order by acted_at
+    limit 1
+    for update skip locked
 ), judged as (
+    -- An action that forks is judged by its forks. What could not be forked has ended badly.
     select
-        count(*) filter (where e.status = 'failed' and e.finished_at >= a.created_at) as failed,
-        count(*) filter (where e.finished_at >= a.created_at) as ended,
+        count(*) filter (where i.refusal is not null or e.status = 'failed' and e.finished_at >= a.created_at) as failed,
+        count(*) filter (where i.refusal is not null or e.finished_at >= a.created_at) as ended,
         count(*) as all_acted
     from action a
     join bulk_items i on i.action_id = a.id and i.number <= a.acted
-    join executions e on e.id = i.execution_id
+    left join executions e on e.id = coalesce(i.fork_id, i.execution_id)
     -- Only who wants to stop has to know.
-    where a.stop_above is not null or a.acted = a.canary
+    where (a.stop_above is not null or a.acted = a.canary) and (e.id is not null or i.refusal is not null)
 )
 select
     a.id,
-    a.fact::text as "fact!",
+    a.namespace_id,
+    a.fact::text as fact,
+    a.fork::text as fork,
     a.matched,
     a.acted,
     case
-        when a.acted < a.canary then least(a.canary - a.acted, $1)
+        when a.acted < a.canary then least(a.canary - a.acted, a.most)
         when a.canary > 0 and a.acted = a.canary and j.ended < j.all_acted then 0
-        when a.rate is null then $1
-        else least(greatest(floor(a.rate * extract(epoch from now() - a.acted_at)), 0), $1)
+        when a.rate is null then a.most
+        else least(greatest(floor(a.rate * extract(epoch from now() - a.acted_at)), 0), a.most)
     end::integer as "due!",
+    a.most as "most!",
     case
         when a.stop_above is not null and j.ended > 0 and j.failed::double precision / j.ended > a.stop_above
         then format('%s of %s have failed', j.failed, j.ended)

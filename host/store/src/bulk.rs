@@ -1,11 +1,14 @@
 //! Actions on many executions, carried out bit by bit, and failures of a kind.
 
 use chrono::{DateTime, Utc};
+use engine::fork::ForkOrder;
 use engine::machine::Fact;
 use serde_json::Value;
+use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::executions::Filter;
+use crate::forks::NewFork;
 use crate::leases::parse;
 use crate::letters::{Letters, Stirred};
 use crate::wakeups::Wakeups;
@@ -13,6 +16,17 @@ use crate::{Store, StoreError};
 
 /// Executions that one step of an action reaches.
 const STEP: i32 = 500;
+/// Forks that one step of an action makes: each is looked up, and held with its input.
+const FORK_STEP: i32 = 50;
+
+/// What is done to each execution.
+#[derive(Clone, Debug)]
+pub enum BulkOrder {
+    /// It is told something.
+    Tell(Fact),
+    /// It is forked.
+    Fork(ForkOrder),
+}
 
 /// An action on many executions, to begin.
 #[derive(Clone, Debug)]
@@ -21,8 +35,8 @@ pub struct NewBulkAction {
     pub id: Uuid,
     /// Who owns them.
     pub namespace_id: i32,
-    /// What each is told.
-    pub fact: Fact,
+    /// What is done to each.
+    pub order: BulkOrder,
     /// What was asked for, as it was.
     pub request: Value,
     /// Executions a second.
@@ -48,8 +62,10 @@ pub struct BulkAction {
     pub matched: i32,
     /// How many it has come to.
     pub acted: i32,
-    /// How many of those have ended badly since.
+    /// How many of those, or of their forks, have ended badly since; and how many could not be forked.
     pub failed: i64,
+    /// The first forks that it has made.
+    pub forks: Vec<Uuid>,
     /// Why it stopped.
     pub message: Option<String>,
     /// When it began.
@@ -95,13 +111,18 @@ impl Store {
 
     /// Begins an action. Workers carry it out.
     pub async fn begin_bulk_action(&self, new: &NewBulkAction) -> Result<(), StoreError> {
+        let (fact, fork) = match &new.order {
+            BulkOrder::Tell(fact) => (Some(json_text(fact)), None),
+            BulkOrder::Fork(order) => (None, Some(json_text(order))),
+        };
         let mut transaction = self.pool.begin().await?;
         sqlx::query!(
-            "insert into bulk_actions (id, namespace_id, fact, request, rate, canary, stop_above, matched)
-             values ($1, $2, $3::text::json, $4::text::json, $5, $6, $7, $8)",
+            "insert into bulk_actions (id, namespace_id, fact, fork, request, rate, canary, stop_above, matched)
+             values ($1, $2, $3::text::json, $4::text::json, $5::text::json, $6, $7, $8, $9)",
             new.id,
             new.namespace_id,
-            serde_json::to_string(&new.fact).expect("facts always print as JSON"),
+            fact,
+            fork,
             new.request.to_string(),
             new.rate,
             new.canary,
@@ -135,64 +156,46 @@ impl Store {
             matched: row.matched,
             acted: row.acted,
             failed: row.failed,
+            forks: row.forks,
             message: row.message,
             created_at: row.created_at,
             finished_at: row.finished_at,
         })
     }
 
-    /// Takes one step of an action that is under way and that nobody else steps just now. Returns whether there may be
-    /// more to do at once; `None` if none is under way.
-    pub async fn step_bulk_action(&self, wakeups: &Wakeups) -> Result<Option<bool>, StoreError> {
+    /// The next step of an action that is under way and that nobody else steps just now; `None` if there is none. The
+    /// step of an action of which too many have failed is for none, and stops it.
+    pub async fn next_bulk_step(&self) -> Result<Option<BulkStep>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let action = sqlx::query_file!("queries/step_bulk_action.sql", STEP)
+        let action = sqlx::query_file!("queries/step_bulk_action.sql", STEP, FORK_STEP)
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(action) = action else { return Ok(None) };
-        if let Some(message) = action.stop {
-            finish(&mut transaction, action.id, "stopped", Some(&message)).await?;
-            transaction.commit().await?;
-            return Ok(Some(true));
-        }
-        let due = sqlx::query_scalar!(
+        let order = match (&action.fact, &action.fork) {
+            (Some(fact), _) => BulkOrder::Tell(parse("fact", fact)?),
+            (None, fork) => BulkOrder::Fork(parse("fork", fork.as_deref().unwrap_or("{}"))?),
+        };
+        let due = if action.stop.is_some() { 0 } else { action.due };
+        let executions = sqlx::query_scalar!(
             "select execution_id from bulk_items where action_id = $1 and number > $2 and number <= $2 + $3
              order by number",
             action.id,
             action.acted,
-            action.due,
+            due,
         )
         .fetch_all(&mut *transaction)
         .await?;
-        let fact: Fact = parse("fact", &action.fact)?;
-        let mut letters = Letters::default();
-        for id in &due {
-            letters.add(*id, &fact);
-        }
-        // What has ended has no place in the queue; a retry needs one.
-        sqlx::query!(
-            "insert into queue (execution_id, namespace_id, due_at)
-             select id, namespace_id, now() from executions where id = any ($1)
-             on conflict do nothing",
-            &due,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        let mut stirred = Stirred::default();
-        stirred.post(&mut transaction, letters).await?;
-        let count = i32::try_from(due.len()).unwrap_or(i32::MAX);
-        sqlx::query!(
-            "update bulk_actions set acted = acted + $2, acted_at = now() where id = $1 and $2 > 0",
-            action.id,
-            count,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        if action.acted + count >= action.matched {
-            finish(&mut transaction, action.id, "done", None).await?;
-        }
-        transaction.commit().await?;
-        stirred.tell(wakeups);
-        Ok(Some(count == STEP))
+        Ok(Some(BulkStep {
+            transaction,
+            action_id: action.id,
+            namespace_id: action.namespace_id,
+            order,
+            executions,
+            acted: action.acted,
+            matched: action.matched,
+            most: action.most,
+            stop: action.stop,
+        }))
     }
 
     /// Whether there are messages to deliver, and actions to step.
@@ -219,8 +222,118 @@ impl Store {
     }
 }
 
+/// A step of an action. The action is locked while this is there: what the step does and how far the action has come are
+/// one commit, so whoever goes on with it does nothing twice.
+#[derive(Debug)]
+pub struct BulkStep {
+    transaction: Transaction<'static, Postgres>,
+    action_id: Uuid,
+    /// Who owns the executions.
+    pub namespace_id: i32,
+    /// What is done to each.
+    pub order: BulkOrder,
+    /// The executions that are due.
+    pub executions: Vec<Uuid>,
+    acted: i32,
+    matched: i32,
+    most: i32,
+    stop: Option<String>,
+}
+
+impl BulkStep {
+    /// Tells the executions something. Returns whether there may be more to do at once.
+    pub async fn tell(mut self, fact: &Fact, wakeups: &Wakeups) -> Result<bool, StoreError> {
+        let mut letters = Letters::default();
+        for id in &self.executions {
+            letters.add(*id, fact);
+        }
+        // What has ended has no place in the queue; a retry needs one.
+        sqlx::query!(
+            "insert into queue (execution_id, namespace_id, due_at)
+             select id, namespace_id, now() from executions where id = any ($1)
+             on conflict do nothing",
+            &self.executions,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        let mut stirred = Stirred::default();
+        stirred.post(&mut self.transaction, letters).await?;
+        let more = self.advance().await?;
+        stirred.tell(wakeups);
+        Ok(more)
+    }
+
+    /// Starts forks, one for each execution, or notes why there is none. Returns whether there may be more to do at once.
+    pub async fn fork(
+        mut self,
+        forks: &[Result<NewFork, String>],
+        wakeups: &Wakeups,
+    ) -> Result<bool, StoreError> {
+        for fork in forks.iter().flatten() {
+            fork.start(&mut *self.transaction).await?;
+        }
+        let ids: Vec<_> = forks.iter().map(|it| it.as_ref().ok().map(|fork| fork.id)).collect();
+        let refusals: Vec<_> = forks.iter().map(|it| it.as_ref().err().cloned()).collect();
+        sqlx::query!(
+            "update bulk_items i set fork_id = f.id, refusal = f.refusal
+             from unnest($3::uuid[], $4::text[]) with ordinality as f (id, refusal, place)
+             where i.action_id = $1 and i.number = $2::integer + f.place::integer",
+            self.action_id,
+            self.acted,
+            &ids as &[Option<Uuid>],
+            &refusals as &[Option<String>],
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        let more = self.advance().await?;
+        wakeups.work(ids.iter().flatten().count());
+        Ok(more)
+    }
+
+    async fn advance(mut self) -> Result<bool, StoreError> {
+        let count = i32::try_from(self.executions.len()).unwrap_or(i32::MAX);
+        sqlx::query!(
+            "update bulk_actions set acted = acted + $2, acted_at = now() where id = $1 and $2 > 0",
+            self.action_id,
+            count,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        let stopped = self.stop.is_some();
+        if stopped {
+            finish(&mut self.transaction, self.action_id, "stopped", self.stop.as_deref()).await?;
+        } else if self.acted + count >= self.matched {
+            let refused = refusals(&mut self.transaction, self.action_id).await?;
+            finish(&mut self.transaction, self.action_id, "done", refused.as_deref()).await?;
+        }
+        self.transaction.commit().await?;
+        Ok(stopped || count == self.most)
+    }
+}
+
+/// What there is to say about those that could not be forked.
+async fn refusals(
+    connection: &mut PgConnection,
+    action_id: Uuid,
+) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query!(
+        r#"select count(*) as "count!", (array_agg(refusal order by number))[1] as first
+           from bulk_items where action_id = $1 and refusal is not null"#,
+        action_id,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(row
+        .first
+        .map(|first| format!("{} could not be forked, the first because {first}", row.count)))
+}
+
+fn json_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("facts and orders always print as JSON")
+}
+
 async fn finish(
-    connection: &mut sqlx::PgConnection,
+    connection: &mut PgConnection,
     id: Uuid,
     status: &str,
     message: Option<&str>,

@@ -1,9 +1,14 @@
 //! Forks: executions that begin in the middle, with a part of another's history.
 
+use chrono::Utc;
 use engine::failure::Failure;
-use engine::machine::{Kept, State, StepStatus};
+use engine::fork::{ForkOrder, ForkRefusal};
+use engine::machine::{self, Kept, State, StepStatus};
+use engine::plan::Plan;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use crate::executions::Execution;
 use crate::leases::parse;
 use crate::{Store, StoreError};
 
@@ -23,8 +28,35 @@ pub struct NewFork {
 }
 
 impl Store {
+    /// Makes a fork of an execution ready to be started, by the plan of the version that it is to run.
+    pub async fn prepare_fork(
+        &self,
+        of: &Execution,
+        order: &ForkOrder,
+        plan: &Plan,
+    ) -> Result<Result<NewFork, ForkRefusal>, StoreError> {
+        let (from_step, input) = match order.apply(plan, of.input.clone()) {
+            Ok(applied) => applied,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let records = match &order.from_step {
+            Some(step) => self.records_before(of.id, step).await?,
+            None => 0,
+        };
+        let kept = self.kept(of.id, records).await?;
+        let fork = machine::Fork { of: of.id, from_step };
+        let fresh = State::new(Utc::now(), plan.deadline_ms);
+        Ok(Ok(NewFork {
+            id: Uuid::now_v7(),
+            of: of.id,
+            version: plan.version,
+            state: fresh.forked(fork, u32::try_from(records).unwrap_or(0), kept),
+            input: input.to_string(),
+        }))
+    }
+
     /// How many lines of an execution's history come before a step's first one: all, if it has not come to the step.
-    pub async fn records_before(&self, execution_id: Uuid, step: &str) -> Result<i32, StoreError> {
+    async fn records_before(&self, execution_id: Uuid, step: &str) -> Result<i32, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"select coalesce(min(sequence) filter (where step_id = $2) - 1, max(sequence), 0) as "before!"
                from attempts
@@ -37,7 +69,7 @@ impl Store {
     }
 
     /// What the first lines of a history leave of each step, in their order.
-    pub async fn kept(&self, execution_id: Uuid, records: i32) -> Result<Vec<Kept>, StoreError> {
+    async fn kept(&self, execution_id: Uuid, records: i32) -> Result<Vec<Kept>, StoreError> {
         let rows = sqlx::query!(
             r#"select step_id, status, attempt, failure::text
                from (
@@ -67,17 +99,23 @@ impl Store {
 
     /// Starts a fork, with as many lines of the other's history as its state counts.
     pub async fn fork(&self, fork: &NewFork) -> Result<(), StoreError> {
-        let state = serde_json::to_string(&fork.state).expect("states always print as JSON");
+        fork.start(&self.pool).await
+    }
+}
+
+impl NewFork {
+    pub(crate) async fn start(&self, executor: impl PgExecutor<'_>) -> Result<(), StoreError> {
+        let state = serde_json::to_string(&self.state).expect("states always print as JSON");
         sqlx::query_file!(
             "queries/fork_execution.sql",
-            fork.id,
-            fork.of,
-            fork.version,
-            i32::try_from(fork.state.records).unwrap_or(i32::MAX),
+            self.id,
+            self.of,
+            self.version,
+            i32::try_from(self.state.records).unwrap_or(i32::MAX),
             state as _,
-            &fork.input as _,
+            &self.input as _,
         )
-        .execute(&self.pool)
+        .execute(executor)
         .await?;
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Delivers messages: to the executions that wait for them, and to the workflows that they start. Steps actions on many
 //! executions besides.
 
+mod bulk;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,8 +66,11 @@ impl Deliveries {
         if !actions {
             return Ok(Some(self.every));
         }
-        let more = self.store.step_bulk_action(&self.wakeups).await?;
-        Ok(if more == Some(true) { None } else { Some(BULK_STEP) })
+        let more = match self.store.next_bulk_step().await? {
+            Some(step) => bulk::take(&self.store, &self.plans, &self.wakeups, step).await?,
+            None => false,
+        };
+        Ok(if more { None } else { Some(BULK_STEP) })
     }
 
     async fn deliver(&self) -> anyhow::Result<usize> {

@@ -3,6 +3,7 @@
 
 mod fixture;
 
+mod bulk;
 mod journal;
 mod leases;
 mod messages;
