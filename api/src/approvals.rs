@@ -176,7 +176,7 @@ fn not_asked(why: NotAsked, by: &str, asked: &Asked) -> ApiError {
 
 fn check_form(schema: Option<&Value>, form: Option<&Value>) -> Result<(), ApiError> {
     let Some(schema) = schema else { return Ok(()) };
-    let mut problems = check_instance(schema, form.unwrap_or(&Value::Null));
+    let mut problems = check_instance(schema, form.unwrap_or(&json!({})));
     if problems.is_empty() {
         return Ok(());
     }

@@ -14,7 +14,7 @@ async fn ask(server: &Server, config: Value) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_three_approve_an_expense() {
     let server = Server::working().await;
-    let form = json!({ "type": "object", "required": ["costCentre"] });
+    let form = json!({ "required": ["costCentre"] });
     let id = ask(
         &server,
         json!({ "message": "Pay ${input.sum}?", "approvers": ["ann", "bob", "eve"], "count": 2,
