@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::{Path, State};
 use axum::response::Json;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use engine::failure::ErrorCode;
 use engine::machine::ExecutionStatus;
 use serde::{Deserialize, Serialize};
@@ -314,6 +314,9 @@ pub(crate) struct AttemptView {
     attempt: i64,
     status: String,
     started_at: DateTime<Utc>,
+    /// It waits, until then at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     duration_ms: Option<f64>,
     worker: Option<Uuid>,
@@ -329,6 +332,7 @@ impl From<Attempt> for AttemptView {
             attempt: i64::from(it.attempt),
             status: it.status,
             started_at: it.started_at,
+            until: None,
             finished_at: Some(it.finished_at),
             duration_ms: Some((took.as_seconds_f64() * 1e6).round() / 1e3),
             worker: Some(it.worker_id),
@@ -371,7 +375,8 @@ fn under_way(execution: &Execution) -> Option<AttemptView> {
         step: cursor.step.clone(),
         attempt: i64::from(cursor.attempt),
         status: execution.status.clone(),
-        started_at: cursor.until.unwrap_or(cursor.started_at),
+        started_at: cursor.started_at.trunc_subsecs(6),
+        until: cursor.until.map(|it| it.trunc_subsecs(6)),
         finished_at: None,
         duration_ms: None,
         worker: None,

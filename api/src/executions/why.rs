@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Json;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use engine::control::ControlType;
 use engine::machine::{Cursor, ExecutionStatus, Listening};
 use engine::message::is_event_name;
@@ -213,12 +213,12 @@ fn sentence(reason: &Reason) -> String {
                 .to_owned()
         }
         Reason::NoWorker { .. } => "no worker is alive: start `stateflow worker`".to_owned(),
-        Reason::Backoff { until } => format!("it waits until {until}"),
+        Reason::Backoff { until } => format!("it waits until {}", written(*until)),
         Reason::Paused { reason: Some(reason), since } => {
-            format!("it is paused since {since}, because {reason}: resume it to go on")
+            format!("it is paused since {}, because {reason}: resume it to go on", written(*since))
         }
         Reason::Paused { reason: None, since } => {
-            format!("it is paused since {since}: resume it to go on")
+            format!("it is paused since {}: resume it to go on", written(*since))
         }
         Reason::WaitEvent { step, event: Some(event), .. } => format!(
             "step `{step}` waits for the event `{event}`: POST /api/events, or signal the execution"
@@ -232,15 +232,23 @@ fn sentence(reason: &Reason) -> String {
             format!("step `{step}` asks {whom}: {approved} of {count} have approved")
         }
         Reason::WaitChildren { step, total, ended, failed, since } => format!(
-            "step `{step}` waits for {total} executions since {since}: {ended} have ended, {failed} of them badly"
+            "step `{step}` waits for {total} executions since {}: {ended} have ended, {failed} of them badly",
+            written(*since)
         ),
         Reason::Concurrency { held_by } => format!(
             "its parent {held_by} lets no more of its children run at the same time: see `maxConcurrency`"
         ),
-        Reason::WaitTimer { step, until } => format!("step `{step}` waits until {until}"),
+        Reason::WaitTimer { step, until } => {
+            format!("step `{step}` waits until {}", written(*until))
+        }
         Reason::Running { worker, step: Some(step), since } => {
-            format!("worker {worker} runs step `{step}` since {since}")
+            format!("worker {worker} runs step `{step}` since {}", written(*since))
         }
         Reason::Running { worker, step: None, .. } => format!("worker {worker} is starting it"),
     }
+}
+
+/// An instant as it is written everywhere else.
+fn written(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
