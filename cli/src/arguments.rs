@@ -4,18 +4,21 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What every command takes that talks to a server.
+const CLIENT: &str = "Client options";
+
 /// Runs multi-step workflows that are written as JSON.
 #[derive(Debug, Parser)]
 #[command(name = "stateflow", version, propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     /// The server that client commands talk to.
-    #[arg(long, global = true, env = "STATEFLOW_URL", default_value = "http://127.0.0.1:4000")]
+    #[arg(long, global = true, help_heading = CLIENT, env = "STATEFLOW_URL", default_value = "http://127.0.0.1:4000")]
     pub(crate) url: String,
     /// The token that client commands show.
-    #[arg(long, global = true, env = "STATEFLOW_TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = CLIENT, env = "STATEFLOW_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// Print JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = CLIENT)]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,8 +30,6 @@ pub(crate) enum Command {
     Dev(DevOptions),
     /// Run the API, and a worker unless told otherwise.
     Serve(ServeOptions),
-    /// Let executions under way go on by another version of their workflow, where that is provably safe.
-    MigrateExecutions(MigrateExecutionsOptions),
     /// Run a worker.
     Worker(ProcessOptions),
     /// Bring the database's schema to this build's version.
@@ -37,7 +38,7 @@ pub(crate) enum Command {
     Doctor(DatabaseOptions),
     /// Check workflow definitions (.json) and plugins (.wasm), offline.
     Validate(ValidateOptions),
-    /// List workflows; or publish them: `workflows push FILE…`; or show one: `workflows show NAME`.
+    /// List workflows; or publish, show and compare them, and say which version is live.
     Workflows(WorkflowsOptions),
     /// Start an execution.
     Run(RunOptions),
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Approvals(ApprovalsOptions),
     /// Do something to many executions: by ids, or by what narrows a list.
     Bulk(BulkOptions),
+    /// Let executions under way go on by another version of their workflow, where that is provably safe.
+    MigrateExecutions(MigrateExecutionsOptions),
     /// Show failures by kind, the most frequent first.
     Incidents(IncidentsOptions),
     /// Print an execution's log.
@@ -183,6 +186,7 @@ pub(crate) enum WorkflowsCommand {
         /// Id or name.
         workflow: String,
         /// The version.
+        #[arg(id = "live_version", value_name = "VERSION")]
         version: Option<i32>,
         /// Another version for a part of the executions.
         #[arg(long, requires = "percent")]
@@ -237,7 +241,7 @@ pub(crate) struct FilterOptions {
     /// pending, running, waiting, paused, succeeded, failed or cancelled.
     #[arg(long)]
     pub(crate) status: Option<String>,
-    /// name:value
+    /// name=value
     #[arg(long)]
     pub(crate) label: Option<String>,
     /// An error code.
@@ -249,6 +253,8 @@ impl FilterOptions {
     /// The fields that were given, by the names that the API has for them.
     pub(crate) fn given(self) -> impl Iterator<Item = (&'static str, String)> {
         let Self { workflow, status, label, error } = self;
+        // The API writes a colon, because a query has `=` already.
+        let label = label.map(|it| if it.contains(':') { it } else { it.replacen('=', ":", 1) });
         let fields =
             [("workflow", workflow), ("status", status), ("label", label), ("error", error)];
         fields.into_iter().filter_map(|(field, value)| Some((field, value?)))
@@ -355,8 +361,8 @@ pub(crate) struct MigrateExecutionsOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct BulkOptions {
-    /// What is done to each.
-    #[arg(value_parser = ["cancel", "pause", "resume", "retry", "retry-step"])]
+    /// What is done to each; `status`: how far the action with this id has come.
+    #[arg(value_parser = ["cancel", "pause", "resume", "retry", "retry-step", "fork", "status"])]
     pub(crate) action: String,
     /// These executions; without any, those that the options find.
     pub(crate) ids: Vec<String>,
@@ -377,6 +383,23 @@ pub(crate) struct BulkOptions {
     /// Stop when a larger part than this has failed, from 0 to 1.
     #[arg(long)]
     pub(crate) stop_above: Option<f64>,
+    #[command(flatten)]
+    pub(crate) fork: ForkChanges,
+}
+
+/// Where a fork begins, and what differs.
+#[derive(Debug, Args)]
+pub(crate) struct ForkChanges {
+    /// The step that a fork begins with [default: the start].
+    #[arg(long, value_name = "STEP")]
+    pub(crate) from_step: Option<String>,
+    /// Another version of the workflow, for a fork.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) workflow_version: Option<i32>,
+    /// Changes to a fork's input as a JSON Merge Patch, such as '{"amount": 3, "coupon": null}': JSON, @FILE, or - for
+    /// standard input.
+    #[arg(long, value_name = "PATCH")]
+    pub(crate) input_patch: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -399,16 +422,8 @@ pub(crate) struct ReasonOptions {
 pub(crate) struct ForkOptions {
     /// The id of the execution to fork.
     pub(crate) id: String,
-    /// The step that the new one begins with.
-    #[arg(long)]
-    pub(crate) from_step: String,
-    /// Another version of the workflow.
-    #[arg(long)]
-    pub(crate) workflow_version: Option<i32>,
-    /// Changes to the input as a JSON Merge Patch, such as '{"amount": 3, "coupon": null}': JSON, @FILE, or - for
-    /// standard input.
-    #[arg(long)]
-    pub(crate) input_patch: Option<String>,
+    #[command(flatten)]
+    pub(crate) changes: ForkChanges,
 }
 
 #[derive(Debug, Args)]
@@ -465,4 +480,28 @@ pub(crate) struct PushOptions {
 pub(crate) struct InspectOptions {
     /// A file, NAME or NAME@VERSION.
     pub(crate) plugin: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// In a release the mistakes that this finds are strange behaviour, otherwise a panic of the command at fault.
+    #[test]
+    fn all_commands_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn labels_are_written_the_same_way_everywhere() {
+        for written in ["team=billing", "team:billing"] {
+            let arguments =
+                Arguments::try_parse_from(["stateflow", "list", "--label", written]).unwrap();
+            let Command::List(options) = arguments.command else { panic!("not a list") };
+            let given: Vec<_> = options.filter.given().collect();
+            assert_eq!(given, [("label", "team:billing".to_owned())]);
+        }
+    }
 }

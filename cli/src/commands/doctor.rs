@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use store::{Store, StoreSettings};
 
+use super::executions::text;
 use crate::arguments::DatabaseOptions;
 use crate::client::Client;
 use crate::{configuration, output};
@@ -36,7 +37,7 @@ pub(crate) async fn doctor(options: DatabaseOptions, client: &Client) -> anyhow:
     } else {
         output::line("-    database: DATABASE_URL is not set, not looked at")?;
     }
-    well &= say("server", client.get("/api/health").await.map(|it| it["status"].to_string()));
+    well &= say("server", client.get("/api/health").await.map(|it| text(&it["status"])));
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

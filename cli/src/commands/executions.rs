@@ -10,8 +10,8 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{
-    ChildrenOptions, ExecutionOptions, ForkOptions, ListOptions, LogsOptions, ReasonOptions,
-    RetryStepOptions, RunOptions, StatusOptions,
+    ChildrenOptions, ExecutionOptions, ForkChanges, ForkOptions, ListOptions, LogsOptions,
+    ReasonOptions, RetryStepOptions, RunOptions, StatusOptions,
 };
 use crate::client::Client;
 use crate::output::{self, Usage};
@@ -179,7 +179,7 @@ pub(crate) async fn status(
     output::table(
         &["STEP", "ATTEMPT", "STATUS", "STARTED", "MS", "ERROR"],
         rows,
-        "nothing has run yet",
+        "nothing has run",
     )?;
     for (name, field) in [("output", "output"), ("error", "error")] {
         if !execution[field].is_null() {
@@ -202,6 +202,8 @@ fn timeline_row(item: &Value) -> Vec<String> {
     } else {
         format!("{}: {}", text(&error["code"]), text(&error["message"]))
     };
+    let said =
+        if item["until"].is_null() { said } else { format!("until {}", text(&item["until"])) };
     vec![
         text(&item["step"]),
         text(&item["attempt"]),
@@ -269,14 +271,19 @@ pub(crate) async fn fork(
     client: &Client,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let patch = options.input_patch.as_deref();
-    let body = json!({
-        "fromStep": options.from_step,
-        "version": options.workflow_version,
-        "inputPatch": patch.map(|patch| read_input(Some(patch))).transpose()?,
-    });
+    let body = fork_body(&options.changes)?;
     let answer = client.post(&format!("/api/executions/{}/fork", options.id), &body).await?;
     acknowledge(&answer, &format!("started, as a fork of {}", options.id), as_json)
+}
+
+/// What differs, by the names that the API has for it.
+pub(super) fn fork_body(changes: &ForkChanges) -> anyhow::Result<Value> {
+    let patch = changes.input_patch.as_deref();
+    Ok(json!({
+        "fromStep": changes.from_step,
+        "version": changes.workflow_version,
+        "inputPatch": patch.map(|patch| read_input(Some(patch))).transpose()?,
+    }))
 }
 
 /// Runs an execution again.

@@ -22,17 +22,12 @@ pub(crate) async fn workflows(
             output::json(&client.get(&format!("/api/workflows/{workflow}")).await?)?;
         }
         Some(WorkflowsCommand::Live { workflow, version, ramp, percent }) => {
-            let ramp = ramp.zip(percent);
-            let ramp =
-                ramp.map(|(version, percent)| json!({ "version": version, "percent": percent }));
-            let body = json!({ "version": version, "ramp": ramp }).to_string().into_bytes();
-            let path = format!("/api/workflows/{workflow}/live");
-            let (status, answer) =
-                client.exchange(Method::PUT, &path, "application/json", body).await?;
-            if !status.is_success() {
-                bail!("{}", problem(status, &answer));
+            let answer = live(client, &workflow, version, ramp.zip(percent)).await?;
+            if as_json {
+                output::json(&answer)?;
+            } else {
+                output::line(format!("new executions of {workflow} run {}", versions(&answer)))?;
             }
-            output::json(&answer)?;
         }
         Some(WorkflowsCommand::Diff { workflow, from, to }) => {
             let path = format!("/api/workflows/{workflow}/diff?from={from}&to={to}");
@@ -56,6 +51,35 @@ pub(crate) async fn workflows(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which version new executions run, and which a part of them.
+async fn live(
+    client: &Client,
+    workflow: &str,
+    version: Option<i32>,
+    ramp: Option<(i32, i32)>,
+) -> anyhow::Result<Value> {
+    let ramp = ramp.map(|(version, percent)| json!({ "version": version, "percent": percent }));
+    let body = json!({ "version": version, "ramp": ramp }).to_string().into_bytes();
+    let path = format!("/api/workflows/{workflow}/live");
+    let (status, answer) = client.exchange(Method::PUT, &path, "application/json", body).await?;
+    if !status.is_success() {
+        bail!("{}", problem(status, &answer));
+    }
+    Ok(answer)
+}
+
+/// What is live, in words.
+fn versions(live: &Value) -> String {
+    let most = match &live["version"] {
+        Value::Null => "the newest version".to_owned(),
+        version => format!("version {version}"),
+    };
+    match &live["ramp"] {
+        Value::Null => most,
+        ramp => format!("{most}, {} % of them version {}", ramp["percent"], ramp["version"]),
+    }
 }
 
 /// Lets executions go on by another version.
