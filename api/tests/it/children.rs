@@ -253,7 +253,7 @@ async fn a_deadline_reaches_down() {
     let (server, upstream) = (Server::working().await, Upstream::slow().await);
     let call = json!({ "id": "call", "type": "http", "config": { "url": upstream.url } });
     server.publish("callee", json!([call])).await;
-    let definition = json!({ "name": "w", "deadlineMs": 200, "steps": [
+    let definition = json!({ "name": "w", "deadlineMs": 2_000, "steps": [
         { "id": "c", "type": "workflow", "config": { "workflow": "callee" } }] });
     assert_eq!(server.post("/api/workflows", &definition).await.status, 201);
     let ended = server.run("w", json!({})).await;

@@ -9,6 +9,7 @@ mod upstream;
 
 mod again;
 mod approvals;
+mod bad_input;
 mod batches;
 mod bulk;
 mod children;
