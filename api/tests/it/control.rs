@@ -46,6 +46,10 @@ async fn a_long_wait_holds_no_worker_says_until_when_and_ends_when_cancelled() {
     let why = server.get(&format!("{path}/why")).await.body;
     let reason = json!({ "type": "WAIT_TIMER", "step": "long", "until": "2999-01-01T00:00:00Z" });
     assert_eq!(why["reason"], reason);
+    let timeline = server.get(&format!("{path}/timeline")).await.body;
+    let line = &timeline["items"][0];
+    assert_eq!((&line["step"], &line["until"]), (&json!("long"), &reason["until"]));
+    assert!(line["startedAt"].as_str() < line["until"].as_str(), "{line}");
     assert_eq!(server.post(&format!("{path}/cancel"), &json!({})).await.status, 202);
     server.until(&path, "/status", "cancelled").await;
     server.stop().await;
