@@ -104,6 +104,8 @@ impl Launcher<'_> {
         command.arg(role).args(more).env("DATABASE_URL", self.database_url);
         if role != "migrate" {
             command.arg("--data-dir").arg(self.data_dir);
+            // The service that steps call is on this machine.
+            command.args(["--egress-allow-cidr", "127.0.0.0/8"]);
         }
         command.kill_on_drop(true);
         command

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use egress::IpNet;
 
 /// What every command takes that talks to a server.
 const CLIENT: &str = "Client options";
@@ -126,6 +127,9 @@ pub(crate) struct SettingsOptions {
     /// The largest plugin upload, in bytes.
     #[arg(long, env = "STATEFLOW_MAX_UPLOAD_BYTES", default_value_t = 32 << 20)]
     pub(crate) max_upload_bytes: usize,
+    /// A private range that steps may call beside the public internet, such as 10.1.0.0/16; may be repeated.
+    #[arg(long, value_name = "CIDR", env = "STATEFLOW_EGRESS_ALLOW_CIDR", value_delimiter = ',')]
+    pub(crate) egress_allow_cidr: Vec<IpNet>,
     /// `text` or `json`.
     #[arg(long, env = "STATEFLOW_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub(crate) log_format: String,

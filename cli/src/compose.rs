@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 
 use anyhow::Context;
 use api::{ApiParts, ApiState};
-use native::{HttpSettings, NativeSteps};
 use prometheus::Registry;
 use sandbox::Sandbox;
 use store::starts::Starter;
@@ -43,8 +42,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let sandbox = Sandbox::new(configuration::sandbox(options)?)
         .context("cannot set up the plugin sandbox")?;
-    let native =
-        NativeSteps::new(HttpSettings::default()).context("cannot set up the built-in steps")?;
+    let native = configuration::native_steps(options)?;
     let store = Store::open(store_settings).await.context("cannot reach the database")?;
     let (wakeups, registry) = (Wakeups::default(), Registry::new());
     let relaying = CancellationToken::new();

@@ -3,9 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use egress::{Egress, EgressSettings, Private};
+use native::{AnyHost, HttpSettings, NativeSteps};
 use sandbox::{CallLimits, Isolation, SandboxConfig};
 use store::StoreSettings;
 use worker::WorkerSettings;
@@ -45,6 +48,9 @@ pub(crate) fn check(options: &SettingsOptions) -> anyhow::Result<()> {
     }
     if options.connections < 4 {
         faults.push("--connections is at least 4".to_owned());
+    }
+    if let Err(error) = Private::new(options.egress_allow_cidr.iter().copied()) {
+        faults.push(format!("--egress-allow-cidr: {error}"));
     }
     if faults.is_empty() {
         return Ok(());
@@ -93,6 +99,14 @@ pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig
 pub(crate) fn compiler() -> anyhow::Result<Isolation> {
     let program = std::env::current_exe().context("cannot find out which program this is")?;
     Ok(Isolation::Process { program, arguments: vec![COMPILE_COMMAND.to_owned()] })
+}
+
+/// The built-in steps. They call public hosts, and the ranges that the operator opened.
+pub(crate) fn native_steps(options: &SettingsOptions) -> anyhow::Result<NativeSteps> {
+    let egress = Egress::new(EgressSettings::default())?;
+    let private = Private::new(options.egress_allow_cidr.iter().copied())?;
+    let grants = Arc::new(AnyHost::and(private));
+    Ok(NativeSteps::new(egress, HttpSettings { grants, ..HttpSettings::default() }))
 }
 
 /// Where downloads are kept: the user's cache directory.

@@ -60,7 +60,7 @@ impl Server {
             store: store.clone(),
             starter,
             wakeups: wakeups.clone(),
-            native: native::NativeSteps::new(native::HttpSettings::default()).unwrap(),
+            native: native_steps(),
             sandbox: sandbox.clone(),
             registry: registry.clone(),
             max_upload_bytes: MAX_UPLOAD,
@@ -89,7 +89,7 @@ impl Server {
         let parts = WorkerParts {
             store: self.store.clone(),
             wakeups: self.wakeups.clone(),
-            native: native::NativeSteps::new(native::HttpSettings::default()).unwrap(),
+            native: native_steps(),
             sandbox: self.sandbox.clone(),
             metrics: WorkerMetrics::register(&self.registry).unwrap(),
         };
@@ -251,4 +251,11 @@ impl Answer {
             .map(|it| (it["code"].as_str().unwrap(), it["pointer"].as_str().unwrap()))
             .collect()
     }
+}
+
+/// The built-in steps, which may call this machine.
+fn native_steps() -> native::NativeSteps {
+    let egress = egress::Egress::new(egress::EgressSettings::default()).unwrap();
+    let grants = std::sync::Arc::new(native::AnyHost::and(egress::Private::loopback()));
+    native::NativeSteps::new(egress, native::HttpSettings { grants, ..Default::default() })
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use egress::Private;
 use store::{Store, StoreSettings};
 use tokio::net::TcpListener;
 
@@ -14,6 +15,7 @@ use crate::output;
 
 /// Everything on this machine, nothing else needed.
 pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
+    options.settings.egress_allow_cidr.extend_from_slice(Private::loopback().ranges());
     configuration::check(&options.settings)?;
     compose::start_logging(&options.settings);
     let stop = compose::stop_on_signal()?;
@@ -44,6 +46,9 @@ pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
             "data is in {}; Ctrl-C stops everything",
             options.settings.data_dir.display()
         ));
+        output::note(
+            "steps may call this machine (127.0.0.0/8 and ::1), as they may not under `stateflow serve`: see --egress-allow-cidr",
+        );
         let roles = Roles { api: Some(listener), worker: true };
         compose::run(store, &options.settings, roles, stop).await
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use egress::{Egress, EgressSettings};
 use engine::control::ControlType;
 use engine::diagnostic::Diagnostic;
 use engine::step_type::PluginReference;
@@ -58,7 +59,8 @@ fn definition(bytes: &[u8]) -> anyhow::Result<Vec<Diagnostic>> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Ok(vec![Diagnostic::new("", "SYNTAX", "the file is not UTF-8 text")]);
     };
-    let catalog = Offline(NativeSteps::new(HttpSettings::default())?);
+    let catalog =
+        Offline(NativeSteps::new(Egress::new(EgressSettings::default())?, HttpSettings::default()));
     Ok(validate_text(text, &catalog).err().unwrap_or_default())
 }
 

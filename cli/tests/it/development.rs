@@ -85,5 +85,8 @@ fn client_commands_say_what_is_wrong_and_how_they_failed() {
     assert!(said.contains("no server at http://127.0.0.1:1"), "{said}");
     assert_eq!(code(&["lsit"]).0, 2);
     assert_eq!(code(&["serve", "--listen", "127.0.0.1:0"]).0, 2);
+    let (refused, said) = code(&["serve", "--egress-allow-cidr", "10.0.0.0/8,10.0.0.0/33"]);
+    assert_eq!(refused, 2);
+    assert!(said.contains("10.0.0.0/33"), "{said}");
     assert_eq!(code(&["--url", "http://127.0.0.1:1", "run", "x", "--input", "{"]).0, 2);
 }

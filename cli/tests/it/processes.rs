@@ -7,6 +7,9 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// The services that steps call are on this machine.
+const ALLOW_LOOPBACK: [&str; 2] = ["--egress-allow-cidr", "127.0.0.0/8,::1/128"];
+
 /// A `stateflow worker`; killed with its handle.
 pub(crate) struct WorkerProcess(Child);
 
@@ -29,6 +32,7 @@ impl WorkerProcess {
     fn with_lease(database_url: &str, data: &Path, lease_ms: &str) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
             .args(["worker", "--lease-ms", lease_ms, "--concurrency", "20", "--connections", "6"])
+            .args(ALLOW_LOOPBACK)
             .env("DATABASE_URL", database_url)
             .env("STATEFLOW_DATA_DIR", data)
             .env("RUST_LOG", "warn")
@@ -84,6 +88,7 @@ impl ServerProcess {
     pub(crate) fn start(database_url: &str, data: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(ALLOW_LOOPBACK)
             .env("DATABASE_URL", database_url)
             .env("STATEFLOW_DATA_DIR", data)
             .env("RUST_LOG", "warn,stateflow=info")

@@ -18,6 +18,9 @@ use crate::plugins::Plugins;
 /// stands behind it.
 const SANDBOX_GRACE: Duration = Duration::from_secs(5);
 
+/// An instant further away may not exist.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
 #[derive(Clone)]
 pub(crate) struct Attempts {
     pub(crate) native: NativeSteps,
@@ -66,8 +69,10 @@ impl Attempts {
         let Some(step) = self.native.get(name) else {
             return AttemptReport::of(Err(no_such_type(name)));
         };
-        let bound = Duration::from_millis(timeout_ms);
-        match tokio::time::timeout(bound, step.run(context, config)).await {
+        let bound = Duration::from_millis(timeout_ms).min(LONGEST);
+        let deadline = Instant::now() + bound;
+        let run = step.run(context, deadline, config);
+        match tokio::time::timeout_at(deadline.into(), run).await {
             Ok(report) => report,
             Err(_) => AttemptReport::of(Err(timed_out(timeout_ms))),
         }

@@ -1,23 +1,24 @@
 //! The step type `http`: one request, one response.
 //!
 //! ```text
-//! config -> request (headers, body) -> client (redirects) -> response -> output
-//!                                         |                     |
-//!                                      failures             unexpected status
+//! config -> request (headers, body) -> egress (policy, redirects) -> response -> output
+//!                                                                        |
+//!                                                                 unexpected status
 //! ```
 
-mod client;
 mod config;
-mod failures;
 mod request;
 mod response;
 mod retry_after;
 mod scalar;
 mod status;
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
+use egress::{Caps, Egress, Grant, How, Meter, NoSecrets, Private};
 use engine::attempt::{AttemptContext, AttemptReport};
 use engine::failure::Failure;
 use schemars::schema_for;
@@ -25,43 +26,94 @@ use serde_json::Value;
 
 use crate::{NativeStep, read_config};
 
+/// What a step's request may need beyond what a guest's may: a definition has up to 1 MiB, and so has an input, and the
+/// step's own 32 KiB of headers are joined by those that every attempt sends.
+const CAPS: Caps = Caps {
+    requests: 20,
+    at_once: 4,
+    request_bytes: 16 << 20,
+    response_bytes: 64 << 20,
+    header_bytes: 64 << 10,
+};
+
+/// Who may call what.
+pub trait Grants: Send + Sync + fmt::Debug {
+    /// What the steps of a namespace may do.
+    fn for_namespace(&self, namespace: &str) -> Arc<Grant>;
+}
+
+/// The same for all namespaces: any public host, and the ranges that the operator opened.
+#[derive(Clone, Debug)]
+pub struct AnyHost(Arc<Grant>);
+
+impl AnyHost {
+    /// With these ranges beyond the public internet.
+    pub fn and(private: Private) -> Self {
+        Self(Arc::new(Grant::any_host(private, CAPS)))
+    }
+}
+
+impl Default for AnyHost {
+    fn default() -> Self {
+        Self::and(Private::default())
+    }
+}
+
+impl Grants for AnyHost {
+    fn for_namespace(&self, _: &str) -> Arc<Grant> {
+        self.0.clone()
+    }
+}
+
 /// What an operator sets for all `http` steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// Upper bound of a response's body; a step may ask for less, never for more.
     pub max_response_bytes: u64,
-    /// Upper bound of a connection's set-up. The attempt as a whole is bounded by its `timeoutMs`.
-    pub connect_timeout: Duration,
+    /// Who may call what.
+    pub grants: Arc<dyn Grants>,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { max_response_bytes: 1024 * 1024, connect_timeout: Duration::from_secs(10) }
+        Self { max_response_bytes: 1024 * 1024, grants: Arc::new(AnyHost::default()) }
     }
 }
 
 /// Makes one HTTP request.
 pub(crate) struct Http {
     settings: HttpSettings,
-    clients: client::Clients,
+    egress: Egress,
 }
 
 impl Http {
-    pub(crate) fn new(settings: HttpSettings) -> Result<Self, Failure> {
-        let clients = client::Clients::new(settings.connect_timeout)?;
-        Ok(Self { settings, clients })
+    pub(crate) fn new(egress: Egress, settings: HttpSettings) -> Self {
+        Self { settings, egress }
     }
 
-    async fn attempt(&self, attempt: &AttemptContext, config: Value) -> Result<Value, Failure> {
+    async fn attempt(
+        &self,
+        attempt: &AttemptContext,
+        deadline: Instant,
+        config: Value,
+    ) -> Result<Value, Failure> {
         let config: config::HttpConfig = read_config(config)?;
         let limit = config.response_limit(self.settings.max_response_bytes)?;
-        let client = self.clients.following(config.redirects()?);
-        let request = request::build(client, &config, attempt)?;
-        let answer = client.execute(request).await.map_err(failures::of)?;
-        if !config.expects(answer.status()) {
+        let redirects = config.redirects()?;
+        let request = request::build(&config, attempt)?;
+        let grant = self.settings.grants.for_namespace(&attempt.namespace);
+        let how = How {
+            redirects,
+            deadline: deadline.into(),
+            max_response_bytes: limit,
+            secrets: Arc::new(NoSecrets),
+            meter: Meter::new(grant.caps()),
+        };
+        let answer = self.egress.send(&attempt.namespace, &grant, request, how).await?;
+        if !config.expects(answer.status) {
             return Err(response::unexpected(answer).await);
         }
-        response::output(answer, limit).await
+        response::output(answer).await
     }
 }
 
@@ -75,7 +127,12 @@ impl NativeStep for Http {
         schema_for!(config::HttpConfig).into()
     }
 
-    async fn run(&self, attempt: &AttemptContext, config: Value) -> AttemptReport {
-        AttemptReport::of(self.attempt(attempt, config).await)
+    async fn run(
+        &self,
+        attempt: &AttemptContext,
+        deadline: Instant,
+        config: Value,
+    ) -> AttemptReport {
+        AttemptReport::of(self.attempt(attempt, deadline, config).await)
     }
 }

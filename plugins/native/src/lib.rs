@@ -5,14 +5,16 @@ mod log;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
+use egress::Egress;
 use engine::attempt::{AttemptContext, AttemptReport};
 use engine::failure::{ErrorCode, Failure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use http::HttpSettings;
+pub use http::{AnyHost, Grants, HttpSettings};
 
 /// A built-in step type.
 #[async_trait]
@@ -24,8 +26,13 @@ pub trait NativeStep: Send + Sync {
     fn config_schema(&self) -> Value;
 
     /// Makes one attempt. Cancellation safe: the future may be dropped at any point, and whatever I/O is under
-    /// way goes with it. The attempt's timeout is the caller's.
-    async fn run(&self, attempt: &AttemptContext, config: Value) -> AttemptReport;
+    /// way goes with it. Nothing that it begins lasts beyond the deadline; the caller stops it there in any case.
+    async fn run(
+        &self,
+        attempt: &AttemptContext,
+        deadline: Instant,
+        config: Value,
+    ) -> AttemptReport;
 }
 
 /// The built-in step types by name.
@@ -35,10 +42,11 @@ pub struct NativeSteps {
 }
 
 impl NativeSteps {
-    /// All of them. Fails if the HTTP client cannot be set up.
-    pub fn new(http: HttpSettings) -> Result<Self, Failure> {
-        let all: [Arc<dyn NativeStep>; 2] = [Arc::new(http::Http::new(http)?), Arc::new(log::Log)];
-        Ok(Self { steps: all.into_iter().map(|step| (step.step_type(), step)).collect() })
+    /// All of them. Their requests leave by this way.
+    pub fn new(egress: Egress, http: HttpSettings) -> Self {
+        let all: [Arc<dyn NativeStep>; 2] =
+            [Arc::new(http::Http::new(egress, http)), Arc::new(log::Log)];
+        Self { steps: all.into_iter().map(|step| (step.step_type(), step)).collect() }
     }
 
     /// The step type with this name.

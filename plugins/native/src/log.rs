@@ -1,5 +1,7 @@
 //! The step type `log`: one line in the execution's log. Its output is null.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use engine::attempt::{AttemptContext, AttemptReport, LogLevel, LogLine};
 use schemars::{JsonSchema, schema_for};
@@ -41,7 +43,7 @@ impl NativeStep for Log {
         schema_for!(LogConfig).into()
     }
 
-    async fn run(&self, attempt: &AttemptContext, config: Value) -> AttemptReport {
+    async fn run(&self, attempt: &AttemptContext, _: Instant, config: Value) -> AttemptReport {
         let config: LogConfig = match read_config(config) {
             Ok(config) => config,
             Err(failure) => return AttemptReport::of(Err(failure)),

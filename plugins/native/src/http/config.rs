@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use engine::failure::Failure;
-use reqwest::{Method, StatusCode};
+use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::MAX_REDIRECTS;
 use super::scalar::Scalar;
 use super::status::ExpectedStatus;
 use crate::invalid;
+
+/// No step follows more redirects than this.
+const MAX_REDIRECTS: u8 = 10;
 
 /// Redirects that a step follows when it does not say.
 const DEFAULT_REDIRECTS: u8 = 5;

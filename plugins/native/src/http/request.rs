@@ -1,10 +1,12 @@
 //! From a step's config to a request that can be sent.
 
+use bytes::Bytes;
 use engine::attempt::AttemptContext;
 use engine::failure::Failure;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Request, Url};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Uri};
 use serde_json::Value;
+use url::Url;
 
 use super::config::{BodyFormat, HttpConfig};
 use super::scalar::Scalar;
@@ -18,26 +20,34 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// They frame the message: a step that set them could smuggle a second request.
-const RESERVED_HEADERS: [&str; 6] =
-    ["connection", "content-length", "te", "trailer", "transfer-encoding", "upgrade"];
+///
+/// A `Host` of the step's own would reach another site than the one that the rules judge.
+const RESERVED_HEADERS: [&str; 7] =
+    ["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// The request that the config describes, with the headers that every attempt sends.
 pub(super) fn build(
-    client: &Client,
     config: &HttpConfig,
     attempt: &AttemptContext,
-) -> Result<Request, Failure> {
+) -> Result<Request<Bytes>, Failure> {
     let mut headers = headers(config)?;
     identify(&mut headers, attempt)?;
-    let mut request = client.request(config.method.into(), url(config)?);
-    if let Some(body) = &config.body {
-        let (content_type, bytes) = write_body(config.body_format, body)?;
+    let mut body = Bytes::new();
+    if let Some(value) = &config.body {
+        let (content_type, bytes) = write_body(config.body_format, value)?;
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
-        request = request.body(bytes);
+        body = bytes.into();
     }
-    request.headers(headers).build().map_err(|error| {
-        invalid(format!("the step's request cannot be built: {}", error.without_url()))
-    })
+    let mut request = Request::new(body);
+    *request.method_mut() = config.method.into();
+    *request.uri_mut() = uri(&url(config)?)?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// A URL may have characters that the protocol has no place for.
+fn uri(url: &Url) -> Result<Uri, Failure> {
+    url.as_str().parse().map_err(|error| invalid(format!("`url` cannot be sent: {error}")))
 }
 
 fn url(config: &HttpConfig) -> Result<Url, Failure> {

@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use egress::Response;
 use engine::failure::{ErrorCode, Failure, RetryAdvice};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::failures;
 use super::retry_after::pause_ms;
 
 /// How much of an unexpected response's body its failure carries.
@@ -20,12 +20,11 @@ const FAILURE_HEADERS: [&str; 6] =
     ["content-type", "date", "location", "retry-after", "server", "x-request-id"];
 
 /// `{status, headers, body}`; `bodyEncoding: "base64"` beside them when the body is not text.
-pub(super) async fn output(response: Response, limit: u64) -> Result<Value, Failure> {
-    let status = response.status().as_u16();
-    let headers = response.headers().clone();
-    let bytes = read_all(response, limit).await?;
-    let mut output = json!({ "status": status, "headers": as_object(&headers, |_| true) });
-    match read_body(&headers, bytes) {
+pub(super) async fn output(mut response: Response) -> Result<Value, Failure> {
+    let bytes = response.read().await?;
+    let (status, headers) = (response.status.as_u16(), &response.headers);
+    let mut output = json!({ "status": status, "headers": as_object(headers, |_| true) });
+    match read_body(headers, bytes) {
         Ok(body) => output["body"] = body,
         Err(binary) => {
             output["body"] = BASE64_STANDARD.encode(binary).into();
@@ -36,20 +35,18 @@ pub(super) async fn output(response: Response, limit: u64) -> Result<Value, Fail
 }
 
 /// The failure for a status that the step does not expect.
-pub(super) async fn unexpected(response: Response) -> Failure {
-    let status = response.status();
-    let headers = response.headers().clone();
-    let host = response.url().host_str().unwrap_or("the server").to_owned();
-    let (body, truncated) = read_beginning(response).await;
+pub(super) async fn unexpected(mut response: Response) -> Failure {
+    let (body, truncated) = response.read_beginning(FAILURE_BODY_BYTES).await;
+    let (status, headers, host) = (response.status, &response.headers, &response.receipt.host);
     let details = json!({
         "status": status.as_u16(),
-        "headers": as_object(&headers, |name| FAILURE_HEADERS.contains(&name)),
+        "headers": as_object(headers, |name| FAILURE_HEADERS.contains(&name)),
         "body": String::from_utf8_lossy(&body),
         "bodyTruncated": truncated,
     });
     Failure::new(ErrorCode::HttpStatus, format!("{host} answered {status}"))
         .with_details(details)
-        .with_advice(advice(status, &headers))
+        .with_advice(advice(status, headers))
 }
 
 /// What the status says about trying again: the client's faults stay, except those that are about the moment.
@@ -62,33 +59,6 @@ fn advice(status: StatusCode, headers: &HeaderMap) -> RetryAdvice {
     }
     let passing = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY);
     if status.is_client_error() && !passing { RetryAdvice::Permanent } else { RetryAdvice::Policy }
-}
-
-async fn read_all(mut response: Response, limit: u64) -> Result<Vec<u8>, Failure> {
-    // A HEAD response announces the length of a body that does not come; reading decides.
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failures::of)? {
-        if (bytes.len() + chunk.len()) as u64 > limit {
-            let message = format!("the response's body is larger than {limit} bytes");
-            return Err(Failure::permanent(ErrorCode::OutputTooLarge, message)
-                .with_details(json!({ "limitBytes": limit })));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-/// As much as a failure carries, and whether there was more. A connection that breaks here changes nothing.
-async fn read_beginning(mut response: Response) -> (Vec<u8>, bool) {
-    let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > FAILURE_BODY_BYTES {
-            bytes.truncate(FAILURE_BODY_BYTES);
-            return (bytes, true);
-        }
-    }
-    (bytes, false)
 }
 
 /// JSON where the response says so and it is, otherwise text; the bytes come back when they are not text either.

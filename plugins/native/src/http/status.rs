@@ -1,6 +1,6 @@
 //! Which response statuses a step takes for success.
 
-use reqwest::StatusCode;
+use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;

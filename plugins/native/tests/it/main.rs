@@ -6,6 +6,7 @@
 )]
 
 mod http_config;
+mod http_egress;
 mod http_failures;
 mod http_limits;
 mod http_requests;
@@ -13,10 +14,14 @@ mod http_responses;
 mod log;
 mod server;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use egress::{Egress, EgressSettings, Private};
 use engine::attempt::{AttemptContext, AttemptReport};
 use engine::failure::Failure;
 use serde_json::Value;
-use stateflow_native::{HttpSettings, NativeSteps};
+use stateflow_native::{AnyHost, HttpSettings, NativeSteps};
 use uuid::Uuid;
 
 /// The second attempt of a step.
@@ -32,12 +37,21 @@ fn attempt() -> AttemptContext {
 }
 
 fn steps() -> NativeSteps {
-    let settings = HttpSettings { max_response_bytes: 1000, ..HttpSettings::default() };
-    NativeSteps::new(settings).unwrap()
+    steps_with(Private::loopback())
+}
+
+fn steps_with(private: Private) -> NativeSteps {
+    let grants = Arc::new(AnyHost::and(private));
+    let settings = HttpSettings { max_response_bytes: 1000, grants };
+    NativeSteps::new(Egress::new(EgressSettings::default()).unwrap(), settings)
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
 }
 
 async fn run(step_type: &str, config: Value) -> AttemptReport {
-    steps().get(step_type).unwrap().run(&attempt(), config).await
+    steps().get(step_type).unwrap().run(&attempt(), soon(), config).await
 }
 
 async fn http(config: Value) -> Result<Value, Failure> {
