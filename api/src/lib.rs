@@ -14,6 +14,7 @@ mod approvals;
 mod executions;
 mod health;
 mod messages;
+mod namespaces;
 mod plugins;
 mod versions;
 mod workflows;

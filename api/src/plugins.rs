@@ -1,17 +1,21 @@
-//! `/api/plugins`: uploading and reading plugins.
+//! `/api/plugins`: uploading and reading plugins. What becomes of them afterwards is in `life`.
 
+pub(crate) mod life;
+mod spool;
+mod standing;
 mod upload;
 
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Json;
+use engine::capability::CapabilitySet;
 use engine::step_type::is_plugin_name;
 use sandbox::{Admitted, CallLimits};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::DEFAULT_NAMESPACE_NAME;
-use store::plugins::{NewPlugin, Plugin};
+use store::plugins::{NewPlugin, Plugin, PluginStatus};
+use store::{DEFAULT_NAMESPACE_NAME, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ApiError, Problem};
@@ -64,27 +68,57 @@ pub(crate) async fn upload(
     request: Request,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let Upload { module, claims } = Upload::read(&state, identity, request).await?;
+    // The same bytes in the same words: nothing has to be compiled to say so.
+    match state.store.plugin_of(state.namespace(), &module.digest).await {
+        Ok(known) if claims.fit(&known.description) => {
+            return Ok((StatusCode::OK, Json(view(&state, known).await?)));
+        }
+        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // An upload waits here on disk; so many are in memory at a time.
+    let _room = state.upload_room().await;
+    let module = module.read().await?;
     let admitted = state.sandbox.admit(DEFAULT_NAMESPACE_NAME, &module).await?;
+    let (stored, fresh) = keep(&state, &module, &admitted, claims).await?;
+    let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(view(&state, stored).await?)))
+}
+
+/// Stores what was admitted, in the place in life that it begins in.
+async fn keep(
+    state: &ApiState,
+    module: &[u8],
+    admitted: &Admitted,
+    claims: Claims,
+) -> Result<(Plugin, bool), ApiError> {
     let claims = claims.about(admitted.manifest.as_ref())?;
     let (name, version) = identify(&claims)?;
-    let limits = state.sandbox.default_limits();
-    let description = describe(&admitted, &name, &version, &claims, limits);
+    let policy = state.store.policy(state.namespace()).await?.policy;
+    let asked =
+        standing::asked(admitted, &claims.capabilities.clone().unwrap_or_default(), &policy)?;
+    let earlier = state.store.plugins(state.namespace(), Some(&name), MAX_LISTED).await?;
+    let waits = standing::waits_for(&asked, &standing::granted_before(&earlier), &[], &policy);
+    let grants = waits.approval.is_empty().then_some(&asked);
+    let about = About { admitted, name: &name, version: &version, claims: &claims, asked: &asked };
+    let description = about.describe(module.len(), state.sandbox.default_limits());
     let new = NewPlugin {
         namespace_id: state.namespace(),
         name: &name,
         version: &version,
         digest: &admitted.digest,
         component_digest: &admitted.component_digest,
+        status: waits.status(),
+        grants,
         description: &description,
-        upload: &module,
+        upload: module,
         component: &admitted.component,
     };
     let (stored, fresh) = state.store.add_plugin(&new).await?;
     if !fresh {
         check_unchanged(&stored.description, &description)?;
     }
-    let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(stored.description)))
+    Ok((stored, fresh))
 }
 
 /// All versions of one plugin. The name's slash is part of the path.
@@ -112,20 +146,39 @@ pub(crate) async fn get_version(
     Path((team, name, version)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let name = format!("{team}/{name}");
-    let stored = state.store.plugins(state.namespace(), Some(&name), MAX_LISTED).await?;
-    let found = stored.into_iter().find(|plugin| plugin.version == version);
-    found.map(|plugin| Json(view(plugin))).ok_or_else(|| not_found(&format!("{name}@{version}")))
+    let found = state.store.plugin(life::version_of(&state, &name, &version)).await?;
+    Ok(Json(view(&state, found).await?))
 }
 
 async fn page(state: &ApiState, name: Option<&str>) -> Result<PluginPage, ApiError> {
     let stored = state.store.plugins(state.namespace(), name, MAX_LISTED).await?;
-    Ok(PluginPage { items: stored.into_iter().map(view).collect(), next_cursor: None })
+    let mut items = Vec::with_capacity(stored.len());
+    for plugin in stored {
+        items.push(view(state, plugin).await?);
+    }
+    Ok(PluginPage { items, next_cursor: None })
 }
 
-fn view(plugin: Plugin) -> Value {
+/// A version as it is shown, with what it waits for.
+async fn view(state: &ApiState, plugin: Plugin) -> Result<Value, ApiError> {
+    let mut waits = None;
+    if plugin.status == PluginStatus::Pending {
+        let policy = state.store.policy(state.namespace()).await?.policy;
+        let all = state.store.plugins(state.namespace(), Some(&plugin.name), MAX_LISTED).await?;
+        let granted = plugin.grants.clone().unwrap_or_else(|| standing::granted_before(&all));
+        let asked = life::asked_by(&plugin);
+        waits = Some(standing::waits_for(&asked, &granted, &plugin.signed_by, &policy));
+    }
     let mut view = plugin.description;
+    view["status"] = json!(plugin.status);
+    if let Some(waits) = waits {
+        view["waitsFor"] = json!(waits);
+    }
+    view["grants"] = json!(plugin.grants);
+    view["signedBy"] = json!(plugin.signed_by);
     view["createdAt"] = json!(plugin.created_at);
-    view
+    view["changedAt"] = json!(plugin.changed_at);
+    Ok(view)
 }
 
 fn not_found(what: &str) -> ApiError {
@@ -156,37 +209,43 @@ fn given(what: &str, claimed: Option<&String>) -> Result<String, ApiError> {
     })
 }
 
-/// What the upload answers, and what is kept of it.
-fn describe(
-    admitted: &Admitted,
-    name: &str,
-    version: &str,
-    claims: &Claims,
-    limits: CallLimits,
-) -> Value {
-    let receipt = admitted.prepared.receipt();
-    json!({
-        "name": name,
-        "version": version,
-        "digest": admitted.digest,
-        "kind": admitted.kind,
-        "description": claims.description,
-        "imports": admitted.imports,
-        "capabilities": admitted.capabilities,
-        "limits": {
-            "fuel": limits.fuel,
-            "memoryMb": limits.memory_bytes >> 20,
-            "timeoutMs": u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
-        },
-        "compile": { "ms": receipt.ms, "tier": receipt.tier, "bytes": receipt.bytes },
-        "configSchema": claims.config_schema,
-        "outputSchema": claims.output_schema,
-    })
+/// A version, as what is kept of it is made from.
+struct About<'a> {
+    admitted: &'a Admitted,
+    name: &'a str,
+    version: &'a str,
+    claims: &'a Claims,
+    asked: &'a CapabilitySet,
+}
+
+impl About<'_> {
+    /// What the upload answers, and what is kept of it: the receipt.
+    fn describe(&self, upload_bytes: usize, limits: CallLimits) -> Value {
+        let receipt = self.admitted.prepared.receipt();
+        json!({
+            "name": self.name,
+            "version": self.version,
+            "digest": self.admitted.digest,
+            "kind": self.admitted.kind,
+            "description": self.claims.description,
+            "imports": self.admitted.imports,
+            "capabilities": self.asked,
+            "limits": {
+                "fuel": limits.fuel,
+                "memoryMb": limits.memory_bytes >> 20,
+                "timeoutMs": u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
+            },
+            "sizes": { "upload": upload_bytes, "component": self.admitted.component.len() },
+            "compile": { "ms": receipt.ms, "tier": receipt.tier, "bytes": receipt.bytes },
+            "configSchema": self.claims.config_schema,
+            "outputSchema": self.claims.output_schema,
+        })
+    }
 }
 
 /// The same bytes with other schemas would be another version: what workflows were checked against never changes.
 fn check_unchanged(stored: &Value, new: &Value) -> Result<(), ApiError> {
-    let changed = ["description", "configSchema", "outputSchema"]
+    let changed = ["description", "configSchema", "outputSchema", "capabilities"]
         .into_iter()
         .find(|field| !new[field].is_null() && new[field] != stored[field]);
     changed.map_or(Ok(()), |field| {

@@ -13,6 +13,7 @@ use engine::validate::{CatalogEntry, StepCatalog, validate_text};
 use native::NativeSteps;
 use semver::Version;
 use serde_json::Value;
+use store::plugins::PluginStatus;
 
 use crate::error::ApiError;
 use crate::state::ApiState;
@@ -86,7 +87,7 @@ impl<'a> Catalog<'a> {
         Ok(catalog)
     }
 
-    /// The highest stored version that will do.
+    /// The highest version that may be used and will do.
     async fn resolve(
         &mut self,
         state: &ApiState,
@@ -94,9 +95,13 @@ impl<'a> Catalog<'a> {
     ) -> Result<Option<Resolved>, ApiError> {
         let stored =
             state.store.plugins(state.namespace(), Some(&reference.name), MAX_VERSIONS).await?;
-        let versions = stored.iter().map(|plugin| plugin.version.clone()).collect();
-        self.known.insert(reference.name.clone(), versions);
-        let fitting = stored.into_iter().filter_map(|plugin| {
+        let versions = stored.iter().map(|plugin| match plugin.status {
+            PluginStatus::Active => plugin.version.clone(),
+            status => format!("{} ({})", plugin.version, status.as_str()),
+        });
+        self.known.insert(reference.name.clone(), versions.collect());
+        let active = stored.into_iter().filter(|plugin| plugin.status == PluginStatus::Active);
+        let fitting = active.filter_map(|plugin| {
             let version = Version::parse(&plugin.version).ok()?;
             reference.requirement.matches(&version).then_some((version, plugin))
         });

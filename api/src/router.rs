@@ -12,7 +12,9 @@ use utoipa_axum::routes;
 
 use crate::executions::bulk::MAX_MATCHED;
 use crate::state::ApiState;
-use crate::{approvals, executions, health, messages, plugins, request_id, versions, workflows};
+use crate::{
+    approvals, executions, health, messages, namespaces, plugins, request_id, versions, workflows,
+};
 
 /// What a call's own fields may add to its payload.
 const ENVELOPE_BYTES: usize = 64 << 10;
@@ -32,6 +34,7 @@ struct Document;
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
+    let max_upload_bytes = state.max_upload_bytes;
     let definitions = OpenApiRouter::new()
         .routes(routes!(workflows::list, workflows::create))
         .routes(routes!(workflows::validate))
@@ -72,17 +75,14 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(executions::act::retry))
         .routes(routes!(executions::act::retry_step))
         .layer(DefaultBodyLimit::max(ENVELOPE_BYTES));
-    let plugins = OpenApiRouter::new()
-        .routes(routes!(plugins::list, plugins::upload))
-        .routes(routes!(plugins::get))
-        .routes(routes!(plugins::get_version))
-        .layer(DefaultBodyLimit::max(state.max_upload_bytes + ENVELOPE_BYTES));
     let system = OpenApiRouter::new()
         .routes(routes!(health::health))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::prometheus))
         .routes(routes!(health::workers))
+        .routes(routes!(namespaces::get_policy, namespaces::set_policy))
+        .routes(routes!(namespaces::audit))
         .routes(routes!(workflows::schema));
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(definitions)
@@ -90,7 +90,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(batches)
         .merge(bulk)
         .merge(executions)
-        .merge(plugins)
+        .merge(plugins(max_upload_bytes))
         .merge(system)
         .split_for_parts();
     router
@@ -98,6 +98,20 @@ pub fn router(state: ApiState) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::finish))
         .with_state(state)
+}
+
+/// What is uploaded, and what becomes of it.
+fn plugins(max_upload_bytes: usize) -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(plugins::list, plugins::upload))
+        .routes(routes!(plugins::get))
+        .routes(routes!(plugins::get_version))
+        .routes(routes!(plugins::life::diff))
+        .routes(routes!(plugins::life::approve))
+        .routes(routes!(plugins::life::yank))
+        .routes(routes!(plugins::life::sign))
+        .routes(routes!(plugins::life::collect))
+        .layer(DefaultBodyLimit::max(max_upload_bytes + ENVELOPE_BYTES))
 }
 
 /// Handlers take the state like this.

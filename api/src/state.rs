@@ -15,7 +15,7 @@ use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::workflows::Workflow;
 use store::{DEFAULT_NAMESPACE, Store, StoreError};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::admission::PIECE_BYTES;
@@ -23,6 +23,9 @@ use crate::error::ApiError;
 
 /// Published definitions that are kept at hand for starting.
 const KEPT_VERSIONS: u64 = 1_000;
+/// Uploads that are in memory at a time.
+const UPLOADS_AT_ONCE: usize = 2;
+
 /// Workflows whose newest version is remembered, and for how long at most.
 const KEPT_WORKFLOWS: u64 = 10_000;
 const WORKFLOWS_KEPT_FOR: Duration = Duration::from_mins(1);
@@ -69,6 +72,7 @@ pub struct Inner {
     namespace_id: i32,
     callbacks: OnceCell<CallbackKey>,
     room: Arc<Semaphore>,
+    uploads: Semaphore,
     room_pieces: u32,
 }
 
@@ -111,8 +115,14 @@ impl ApiState {
             namespace_id: DEFAULT_NAMESPACE,
             callbacks: OnceCell::new(),
             room: Arc::new(Semaphore::new(room_pieces as usize)),
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
             room_pieces,
         })))
+    }
+
+    /// A place among the uploads that are in memory, once there is one.
+    pub(crate) async fn upload_room(&self) -> SemaphorePermit<'_> {
+        self.uploads.acquire().await.expect("the semaphore is never closed")
     }
 
     /// The namespace of a request: there is one so far.

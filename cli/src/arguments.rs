@@ -130,6 +130,9 @@ pub(crate) struct SettingsOptions {
     /// A private range that steps may call beside the public internet, such as 10.1.0.0/16; may be repeated.
     #[arg(long, value_name = "CIDR", env = "STATEFLOW_EGRESS_ALLOW_CIDR", value_delimiter = ',')]
     pub(crate) egress_allow_cidr: Vec<IpNet>,
+    /// A JSON file with what all namespaces are allowed at most: `egress`, and maxima for `plugins`.
+    #[arg(long, value_name = "FILE", env = "STATEFLOW_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
     /// `text` or `json`.
     #[arg(long, env = "STATEFLOW_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub(crate) log_format: String,

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use worker::{Worker, WorkerMetrics, WorkerParts};
+use worker::{Policies, Worker, WorkerMetrics, WorkerParts};
 
 use crate::arguments::SettingsOptions;
 use crate::configuration;
@@ -42,8 +42,11 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let sandbox = Sandbox::new(configuration::sandbox(options)?)
         .context("cannot set up the plugin sandbox")?;
-    let native = configuration::native_steps(options)?;
+    let operator = configuration::operator_policy(options)?;
+    let (egress, private) = configuration::egress(options)?;
     let store = Store::open(store_settings).await.context("cannot reach the database")?;
+    let policies = Policies::new(store.clone(), egress.clone(), operator, private);
+    let native = configuration::native_steps(egress, policies.clone());
     let (wakeups, registry) = (Wakeups::default(), Registry::new());
     let relaying = CancellationToken::new();
     let relay = tokio::spawn(wakeups.clone().relay(store.clone(), relaying.clone()));
@@ -72,7 +75,7 @@ pub(crate) async fn run(
     if roles.worker {
         let metrics = WorkerMetrics::register(&registry)?;
         let parts_of_worker =
-            WorkerParts { store: store.clone(), wakeups, native, sandbox, metrics };
+            WorkerParts { store: store.clone(), wakeups, native, sandbox, policies, metrics };
         let worker = Worker::new(configuration::worker(options), parts_of_worker);
         let stop = stop.clone();
         parts.spawn(async move { worker.run(stop).await.context("the worker failed") });

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use egress::{Egress, EgressSettings, Private};
-use native::{AnyHost, HttpSettings, NativeSteps};
+use engine::policy::Policy;
+use native::{HttpSettings, NativeSteps};
 use sandbox::{CallLimits, Isolation, SandboxConfig};
 use store::StoreSettings;
-use worker::WorkerSettings;
+use worker::{Policies, WorkerSettings};
 
 use crate::arguments::{DatabaseOptions, SettingsOptions};
 use crate::output::Usage;
@@ -101,12 +102,35 @@ pub(crate) fn compiler() -> anyhow::Result<Isolation> {
     Ok(Isolation::Process { program, arguments: vec![COMPILE_COMMAND.to_owned()] })
 }
 
-/// The built-in steps. They call public hosts, and the ranges that the operator opened.
-pub(crate) fn native_steps(options: &SettingsOptions) -> anyhow::Result<NativeSteps> {
-    let egress = Egress::new(EgressSettings::default())?;
+/// The way out, and the ranges that the operator opened beside the public internet.
+pub(crate) fn egress(options: &SettingsOptions) -> anyhow::Result<(Egress, Private)> {
     let private = Private::new(options.egress_allow_cidr.iter().copied())?;
-    let grants = Arc::new(AnyHost::and(private));
-    Ok(NativeSteps::new(egress, HttpSettings { grants, ..HttpSettings::default() }))
+    Ok((Egress::new(EgressSettings::default())?, private))
+}
+
+/// The built-in steps. They call what the policies allow.
+pub(crate) fn native_steps(egress: Egress, policies: Policies) -> NativeSteps {
+    let grants = Arc::new(policies);
+    NativeSteps::new(egress, HttpSettings { grants, ..HttpSettings::default() })
+}
+
+/// What the installation allows all namespaces: the file that `--policy` names, or everything.
+pub(crate) fn operator_policy(options: &SettingsOptions) -> anyhow::Result<Policy> {
+    let Some(path) = &options.policy else { return Ok(Policy::default()) };
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the policy {}", path.display()))?;
+    let policy: Policy = serde_json::from_str(&text)
+        .map_err(|error| Usage(format!("the policy {} is not one: {error}", path.display())))?;
+    let mut faults = policy.faults();
+    faults.extend(policy.egress.iter().flatten().enumerate().filter_map(|(at, rule)| {
+        let error = rule.parse::<egress::Rule>().err()?;
+        Some((format!("/egress/{at}"), error.to_string()))
+    }));
+    if faults.is_empty() {
+        return Ok(policy);
+    }
+    let told: Vec<_> = faults.iter().map(|(place, fault)| format!("{place}: {fault}")).collect();
+    bail!(Usage(format!("the policy {} has faults: {}", path.display(), told.join("; "))))
 }
 
 /// Where downloads are kept: the user's cache directory.

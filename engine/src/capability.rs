@@ -17,7 +17,8 @@ const MAX_BYTES: usize = 1_024;
 pub const MAX_CAPABILITIES: usize = 200;
 
 /// What kind of thing is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CapabilityKind {
     /// Writing to the execution's log.
     Log,

@@ -22,5 +22,6 @@ pub mod callback;
 pub mod capability;
 pub mod failure;
 pub mod policy;
+pub mod signature;
 
 mod position;

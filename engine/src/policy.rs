@@ -17,6 +17,7 @@ pub struct Policy {
     #[schemars(length(max = 1000))]
     pub egress: Option<Vec<String>>,
     /// What plugins may do.
+    #[serde(skip_serializing_if = "is_default")]
     pub plugins: PluginPolicy,
 }
 
@@ -52,6 +53,7 @@ pub struct PluginPolicy {
     #[schemars(length(max = 1000))]
     pub secrets: Option<Vec<String>>,
     /// Who has to vouch for a plugin before it is used.
+    #[serde(skip_serializing_if = "is_default")]
     pub signatures: SignaturePolicy,
 }
 
@@ -132,6 +134,10 @@ impl PluginPolicy {
 
 fn is_about_a_secret(kind: CapabilityKind) -> bool {
     matches!(kind, CapabilityKind::Secret | CapabilityKind::Sign | CapabilityKind::Reveal)
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The lower of two maxima, where either may be missing.

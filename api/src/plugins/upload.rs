@@ -1,21 +1,26 @@
 //! From a request to the bytes of a plugin and what its uploader says of it: plain bytes with a query, or a form.
 
-use axum::body::Bytes;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
+use engine::capability::Requested;
+use futures::StreamExt;
 use sandbox::Manifest;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Identity;
+use super::spool::{Spool, Spooled};
 use crate::error::ApiError;
-use crate::extract::{Object, RawBody};
+use crate::extract::Object;
 use crate::state::ApiState;
+
+/// The most bytes of a manifest.
+const MAX_MANIFEST_BYTES: usize = 256 << 10;
 
 /// What somebody uploads.
 pub(super) struct Upload {
-    pub(super) module: Bytes,
+    pub(super) module: Spooled,
     pub(super) claims: Claims,
 }
 
@@ -28,6 +33,7 @@ pub(super) struct Claims {
     pub(super) description: Option<String>,
     pub(super) config_schema: Option<Value>,
     pub(super) output_schema: Option<Value>,
+    pub(super) capabilities: Option<Requested>,
 }
 
 impl From<Identity> for Claims {
@@ -44,6 +50,22 @@ impl Claims {
             version: agreed("version", ("query", query.version), ("manifest", self.version))?,
             ..self
         })
+    }
+
+    /// Whether a stored version is what these claims are about, and in no other words.
+    pub(super) fn fit(&self, stored: &Value) -> bool {
+        let same = |field: &str, claim: &Option<String>| {
+            claim.as_ref().is_none_or(|claim| stored[field].as_str() == Some(claim))
+        };
+        let schema = |field: &str, claim: &Option<Value>| {
+            claim.as_ref().is_none_or(|claim| stored[field] == *claim)
+        };
+        same("name", &self.name)
+            && same("version", &self.version)
+            && same("description", &self.description)
+            && schema("configSchema", &self.config_schema)
+            && schema("outputSchema", &self.output_schema)
+            && self.capabilities.is_none()
     }
 
     /// These claims beside what the plugin says of itself, which nobody can contradict.
@@ -67,12 +89,17 @@ impl Claims {
                 ("plugin", own.output_schema),
                 ("upload", self.output_schema),
             )?,
+            capabilities: agreed(
+                "capabilities",
+                ("plugin", own.capabilities),
+                ("upload", self.capabilities),
+            )?,
         })
     }
 }
 
 /// What two parties say; a contradiction is refused.
-fn agreed<T: PartialEq + std::fmt::Display>(
+fn agreed<T: PartialEq + serde::Serialize>(
     what: &str,
     (first, one): (&str, Option<T>),
     (second, other): (&str, Option<T>),
@@ -81,9 +108,21 @@ fn agreed<T: PartialEq + std::fmt::Display>(
         (Some(one), Some(other)) if one != other => Err(ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "PLUGIN_IDENTITY_MISMATCH",
-            format!("the {first} says that the {what} is `{one}`, the {second} says `{other}`"),
+            format!(
+                "the {first} says that the {what} is `{}`, the {second} says `{}`",
+                shown(&one),
+                shown(&other)
+            ),
         )),
         (one, other) => Ok(one.or(other)),
+    }
+}
+
+/// As a person reads it: a text without its quotes, everything else as JSON.
+fn shown(value: &impl serde::Serialize) -> String {
+    match serde_json::json!(value) {
+        Value::String(text) => text,
+        other => other.to_string(),
     }
 }
 
@@ -99,23 +138,28 @@ impl Upload {
             .get(header::CONTENT_TYPE)
             .and_then(|it| it.to_str().ok())
             .unwrap_or_default();
-        let upload = if kind.starts_with("multipart/form-data") {
-            Self::read_form(state, query, request).await?
+        if kind.starts_with("multipart/form-data") {
+            Self::read_form(state, query, request).await
         } else if kind.starts_with("application/wasm")
             || kind.starts_with("application/octet-stream")
         {
-            let module = RawBody::from_request(request, state).await?.0;
-            Self { module, claims: query.into() }
+            let mut spool = Spool::new(state.max_upload_bytes)?;
+            let mut body = request.into_body().into_data_stream();
+            while let Some(chunk) = body.next().await {
+                let cut = |error| {
+                    ApiError::bad_request(format!(
+                        "the upload was cut off: {error}; nothing was stored; send it again"
+                    ))
+                };
+                spool.write(&chunk.map_err(cut)?).await?;
+            }
+            Ok(Self { module: spool.finish().await?, claims: query.into() })
         } else {
             let detail = format!(
                 "a plugin is uploaded as `application/wasm` or `multipart/form-data`, not `{kind}`"
             );
-            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "CONTENT_TYPE", detail));
-        };
-        if upload.module.len() > state.max_upload_bytes {
-            return Err(ApiError::too_large("a plugin", state.max_upload_bytes));
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "CONTENT_TYPE", detail))
         }
-        Ok(upload)
     }
 
     async fn read_form(
@@ -133,12 +177,26 @@ impl Upload {
             .await
             .map_err(|error| ApiError::bad_request(format!("the form cannot be read: {error}")))?;
         let (mut module, mut manifest) = (None, Claims::default());
-        while let Some(field) = form.next_field().await.map_err(unreadable)? {
+        while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
             let name = field.name().unwrap_or_default().to_owned();
-            let bytes = field.bytes().await.map_err(unreadable)?;
             match name.as_str() {
-                "module" => module = Some(bytes),
-                "manifest" => manifest = read_manifest(&bytes)?,
+                "module" => {
+                    let mut spool = Spool::new(state.max_upload_bytes)?;
+                    while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+                        spool.write(&chunk).await?;
+                    }
+                    module = Some(spool.finish().await?);
+                }
+                "manifest" => {
+                    let mut text = Vec::new();
+                    while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+                        text.extend_from_slice(&chunk);
+                        if text.len() > MAX_MANIFEST_BYTES {
+                            return Err(ApiError::too_large("a manifest", MAX_MANIFEST_BYTES));
+                        }
+                    }
+                    manifest = read_manifest(&text)?;
+                }
                 other => {
                     let detail = format!(
                         "the form has a part `{other}`; it may have `module` and `manifest`"

@@ -79,7 +79,7 @@ async fn a_form_that_is_not_an_upload_is_refused() {
 async fn a_manifest_says_nothing_that_has_no_effect() {
     let server = Server::start().await;
     let module = well_behaved();
-    for field in ["capabilities", "hosts", "vesion"] {
+    for field in ["grants", "hosts", "vesion"] {
         let mut manifest = json!({ "name": "team/echo", "version": "1.0.0" });
         manifest[field] = json!(["x"]);
         let manifest = manifest.to_string();

@@ -76,8 +76,20 @@ pub(crate) fn talkative(lines: usize) -> Vec<u8> {
 
 /// A plugin of the world `step` that says this of itself and does nothing.
 pub(crate) fn describing(manifest: &str) -> Vec<u8> {
+    step("", manifest)
+}
+
+/// The same, of which its module says that it makes requests.
+pub(crate) fn asking(manifest: &str) -> Vec<u8> {
+    let import = r#"(import "stateflow:plugin/http@1.0.0" "send"
+        (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+    step(import, manifest)
+}
+
+fn step(import: &str, manifest: &str) -> Vec<u8> {
     let mut core = wat::parse_str(format!(
         r#"(module
+            {import}
             (memory (export "memory") 1)
             (data (i32.const 1024) {manifest:?})
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8192))

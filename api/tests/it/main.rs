@@ -29,6 +29,7 @@ mod manifests;
 mod messages;
 mod outage;
 mod overload;
+mod plugin_life;
 mod protocol;
 mod recovery;
 mod requests;

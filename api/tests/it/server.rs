@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::policy::Policy;
 use prometheus::Registry;
 use reqwest::{Client, Method, RequestBuilder};
 use sandbox::{Sandbox, SandboxConfig};
@@ -15,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
-use worker::{Worker, WorkerMetrics, WorkerParts, WorkerSettings};
+use worker::{Policies, Worker, WorkerMetrics, WorkerParts, WorkerSettings};
 
 /// A test gives up after this long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -86,10 +87,16 @@ impl Server {
 
     /// A worker comes; once per server, because its metrics are registered.
     pub(crate) fn add_worker(&mut self) {
+        let (egress, private) = (way_out(), egress::Private::loopback());
+        let policies =
+            Policies::new(self.store.clone(), egress.clone(), Policy::default(), private);
+        let grants = std::sync::Arc::new(policies.clone());
+        let http = native::HttpSettings { grants, ..Default::default() };
         let parts = WorkerParts {
             store: self.store.clone(),
             wakeups: self.wakeups.clone(),
-            native: native_steps(),
+            native: native::NativeSteps::new(egress, http),
+            policies,
             sandbox: self.sandbox.clone(),
             metrics: WorkerMetrics::register(&self.registry).unwrap(),
         };
@@ -255,7 +262,10 @@ impl Answer {
 
 /// The built-in steps, which may call this machine.
 fn native_steps() -> native::NativeSteps {
-    let egress = egress::Egress::new(egress::EgressSettings::default()).unwrap();
     let grants = std::sync::Arc::new(native::AnyHost::and(egress::Private::loopback()));
-    native::NativeSteps::new(egress, native::HttpSettings { grants, ..Default::default() })
+    native::NativeSteps::new(way_out(), native::HttpSettings { grants, ..Default::default() })
+}
+
+fn way_out() -> egress::Egress {
+    egress::Egress::new(egress::EgressSettings::default()).unwrap()
 }

@@ -1,5 +1,8 @@
 //! From uploaded bytes to a component that is fit to be compiled, with what it may ask of the host.
 
+use std::collections::BTreeSet;
+
+use engine::capability::{CapabilityKind, Requested};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -54,6 +57,9 @@ pub struct Manifest {
     /// The JSON Schema of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// What it asks for by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Requested>,
 }
 
 /// An upload that can run here.
@@ -69,9 +75,8 @@ pub struct Admitted {
     pub kind: PluginKind,
     /// The interfaces that the component imports, the adapter's included.
     pub imports: Vec<String>,
-    /// What the author's own code can reach, derived from what it imports: `log`, `clock`,
-    /// `random`.
-    pub capabilities: Vec<String>,
+    /// The kinds of thing that the author's own code can reach, derived from what it imports.
+    pub capabilities: BTreeSet<CapabilityKind>,
     /// What the plugin says about itself; only the world `step` has a way to.
     pub manifest: Option<Manifest>,
     /// The compiled plugin.
@@ -90,7 +95,7 @@ pub(crate) struct Adapted {
 pub(crate) struct Surface {
     pub(crate) kind: PluginKind,
     pub(crate) imports: Vec<String>,
-    pub(crate) capabilities: Vec<String>,
+    pub(crate) capabilities: BTreeSet<CapabilityKind>,
 }
 
 /// `sha256:` and the hex digest.
@@ -140,42 +145,46 @@ fn surface(
     original: Option<&Inspection>,
 ) -> Result<Adapted, SandboxError> {
     let kind = kind_of(inspection)?;
-    let mut capabilities = match original {
+    let capabilities = match original {
         // The adapter imports half of WASI; what counts is what the author's code can call.
         Some(core) if core.core_imports.iter().any(|(module, _)| module == PREVIEW1) => {
             core_capabilities(core)
         }
         _ => inspection.imports.iter().filter_map(|import| capability(import)).collect(),
     };
-    capabilities.sort_unstable();
-    capabilities.dedup();
-    let surface = Surface {
-        kind,
-        imports: inspection.imports.clone(),
-        capabilities: capabilities.into_iter().map(str::to_owned).collect(),
-    };
+    let surface = Surface { kind, imports: inspection.imports.clone(), capabilities };
     Ok(Adapted { component, surface })
 }
 
-fn capability(import: &str) -> Option<&'static str> {
+/// What an interface lets its importer do.
+fn capability(import: &str) -> Option<CapabilityKind> {
+    use CapabilityKind as Kind;
     match import.split('@').next()? {
-        "stateflow:plugin/log" => Some("log"),
-        name if name.starts_with("wasi:clocks/") => Some("clock"),
-        name if name.starts_with("wasi:random/") => Some("random"),
+        "stateflow:plugin/log" => Some(Kind::Log),
+        "stateflow:plugin/http" | "wasi:http/outgoing-handler" => Some(Kind::Http),
+        "stateflow:plugin/secrets" => Some(Kind::Secret),
+        "stateflow:plugin/signing" => Some(Kind::Sign),
+        "stateflow:plugin/revealing" => Some(Kind::Reveal),
+        "stateflow:plugin/blob" => Some(Kind::Blob),
+        "stateflow:plugin/progress" => Some(Kind::Progress),
+        name if name.starts_with("wasi:clocks/") => Some(Kind::Clock),
+        name if name.starts_with("wasi:random/") => Some(Kind::Random),
         _ => None,
     }
 }
 
-fn core_capabilities(core: &Inspection) -> Vec<&'static str> {
-    core.core_imports
-        .iter()
-        .filter_map(|(module, name)| match (module.as_str(), name.as_str()) {
-            (PREVIEW1, "clock_time_get" | "clock_res_get" | "poll_oneoff") => Some("clock"),
-            (PREVIEW1, "random_get") => Some("random"),
+fn core_capabilities(core: &Inspection) -> BTreeSet<CapabilityKind> {
+    let kinds = core.core_imports.iter().filter_map(|(module, name)| {
+        match (module.as_str(), name.as_str()) {
+            (PREVIEW1, "clock_time_get" | "clock_res_get" | "poll_oneoff") => {
+                Some(CapabilityKind::Clock)
+            }
+            (PREVIEW1, "random_get") => Some(CapabilityKind::Random),
             (PREVIEW1, _) => None,
             (interface, _) => capability(interface),
-        })
-        .collect()
+        }
+    });
+    kinds.collect()
 }
 
 fn validate(upload: &[u8]) -> Result<(), SandboxError> {

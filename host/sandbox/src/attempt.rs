@@ -13,6 +13,7 @@ use crate::{
     config::{CallLimits, SandboxConfig},
     guest::{Guest, MAX_HANDLES, ProgramStart, Streams},
     limiter::Limiter,
+    outbound::{Outbound, Reach},
     prepared::{Ending, Prepared},
     turns::Share,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Instant,
     pub(crate) cancel: CancellationToken,
     pub(crate) streams: Streams,
+    pub(crate) reach: Option<Reach>,
 }
 
 /// Which of the plugin's exports is called.
@@ -117,7 +119,9 @@ impl Attempt {
         };
         let limiter = Limiter::new(self.limits.memory_bytes, &config.shape);
         let cancel = self.cancel.clone();
-        let guest = Guest::new(limiter, self.deadline, cancel, &self.streams, program);
+        let log = self.streams.log.clone();
+        let outbound = Outbound::new(self.reach.clone(), &self.namespace, self.deadline, log);
+        let guest = Guest::new(limiter, self.deadline, cancel, &self.streams, outbound, program);
         let mut store = Store::new(self.plugin.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         store.set_fuel(self.limits.fuel)?;

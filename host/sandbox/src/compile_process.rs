@@ -269,7 +269,7 @@ mod tests {
         let surface = Surface {
             kind: crate::PluginKind::Minimal,
             imports: vec!["a".into()],
-            capabilities: vec![],
+            capabilities: std::collections::BTreeSet::new(),
         };
         let adapted = Adapted { component: vec![1, 2, 3], surface: surface.clone() };
         let built = Built { adapted, code: vec![4, 5], tier: Tier::None };

@@ -15,11 +15,13 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    bindings::step::stateflow::plugin::log,
+    bindings::step::stateflow::plugin::{http, log},
     config::SandboxConfig,
     exit_code,
+    guest_http::WasiOutbound,
     limiter::Limiter,
     log_buffer::LogBuffer,
+    outbound::Outbound,
     stdio::{CappedOutput, LogSink, SinkStream},
 };
 
@@ -32,10 +34,12 @@ const MAX_RANDOM: u64 = 1 << 20;
 /// The data of one attempt's store.
 pub(crate) struct Guest {
     wasi: WasiCtx,
-    table: ResourceTable,
+    pub(crate) table: ResourceTable,
     pub(crate) limiter: Limiter,
     pub(crate) deadline: Instant,
     pub(crate) cancel: CancellationToken,
+    pub(crate) outbound: Outbound,
+    pub(crate) wasi_http: WasiOutbound,
     log: LogBuffer,
 }
 
@@ -67,6 +71,7 @@ impl Guest {
         deadline: Instant,
         cancel: CancellationToken,
         streams: &Streams,
+        outbound: Outbound,
         program: Option<ProgramStart<'_>>,
     ) -> Self {
         let mut wasi = WasiCtx::builder();
@@ -86,7 +91,9 @@ impl Guest {
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Self { wasi: wasi.build(), table, limiter, deadline, cancel, log: streams.log.clone() }
+        let wasi_http = WasiOutbound::new(outbound.clone());
+        let log = streams.log.clone();
+        Self { wasi: wasi.build(), table, limiter, deadline, cancel, outbound, wasi_http, log }
     }
 }
 
@@ -124,8 +131,8 @@ impl log::Host for Guest {
     }
 }
 
-/// Everything that a plugin can import. Sockets and HTTP are absent: what is not linked cannot be
-/// reached.
+/// Everything that a plugin can import. Sockets are absent: what is not linked cannot be reached; and of HTTP there is
+/// only what `Outbound` lets out.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     use bindings::{cli, filesystem, random};
 
@@ -145,5 +152,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, Guest::filesystem)?;
     filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, Guest::filesystem)?;
     exit_code::link(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    http::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     log::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
 }

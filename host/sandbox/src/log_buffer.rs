@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::config::LogLimits;
 
+/// Receipts of one attempt. Requests that are let out are bounded by the grant; those that are denied by this.
+const MAX_RECEIPTS: usize = 100;
+
 /// The log of one attempt, shared by its host functions, its stderr and its supervisor.
 #[derive(Clone)]
 pub(crate) struct LogBuffer(Arc<Mutex<Inner>>);
@@ -16,12 +19,20 @@ struct Inner {
     limits: LogLimits,
     lines: Vec<LogLine>,
     bytes: usize,
+    /// Lines that the guest wrote; the others are the host's.
+    own: usize,
     dropped: u64,
 }
 
 impl LogBuffer {
     pub(crate) fn new(limits: LogLimits) -> Self {
-        Self(Arc::new(Mutex::new(Inner { limits, lines: Vec::new(), bytes: 0, dropped: 0 })))
+        Self(Arc::new(Mutex::new(Inner {
+            limits,
+            lines: Vec::new(),
+            bytes: 0,
+            own: 0,
+            dropped: 0,
+        })))
     }
 
     /// The longest line that is kept, for those who collect one from pieces.
@@ -31,6 +42,19 @@ impl LogBuffer {
 
     pub(crate) fn push(&self, level: LogLevel, message: &str, fields: Vec<(String, String)>) {
         self.with(|inner| inner.push(level, message, fields));
+    }
+
+    /// What the host has to say of a request. Beside the guest's own lines, so that no flood of them pushes it out.
+    pub(crate) fn receipt(&self, level: LogLevel, message: &str, facts: Value) {
+        let fields = Map::from_iter([("egress".to_owned(), facts)]);
+        let message = message.to_owned();
+        self.with(|inner| {
+            if inner.lines.len() - inner.own >= MAX_RECEIPTS {
+                inner.dropped += 1;
+                return;
+            }
+            inner.lines.push(LogLine { level, message, fields });
+        });
     }
 
     /// The last of what was logged, for the message of a failure.
@@ -66,7 +90,7 @@ impl LogBuffer {
 
 impl Inner {
     fn push(&mut self, level: LogLevel, message: &str, fields: Vec<(String, String)>) {
-        if self.lines.len() >= self.limits.lines || self.bytes >= self.limits.total_bytes {
+        if self.own >= self.limits.lines || self.bytes >= self.limits.total_bytes {
             self.dropped += 1;
             return;
         }
@@ -90,6 +114,7 @@ impl Inner {
         // An empty line costs something too, or a flood of them would be limited by their number
         // alone.
         self.bytes += used.max(1);
+        self.own += 1;
         self.lines.push(LogLine { level, message: kept.to_owned(), fields: map });
     }
 }
@@ -116,6 +141,19 @@ mod tests {
         let lines = buffer.finish();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[2].fields["dropped"], 3);
+    }
+
+    #[test]
+    fn receipts_have_room_of_their_own_and_a_most() {
+        let buffer = buffer(1, 10, 100);
+        buffer.push(LogLevel::Info, "first", vec![]);
+        buffer.push(LogLevel::Info, "second", vec![]);
+        for _ in 0..=MAX_RECEIPTS {
+            buffer.receipt(LogLevel::Debug, "GET", Value::Null);
+        }
+        let lines = buffer.finish();
+        assert_eq!(lines.len(), 1 + MAX_RECEIPTS + 1);
+        assert_eq!(lines.last().unwrap().fields["dropped"], 2);
     }
 
     #[test]

@@ -13,7 +13,8 @@ const USE_A_WASI_TARGET: &str =
     "build for wasm32-wasip1 or wasm32-wasip2, or build a component with the Rust SDK";
 
 /// Interfaces that the host links, without their versions.
-const PROVIDED: [&str; 23] = [
+const PROVIDED: [&str; 26] = [
+    "stateflow:plugin/http",
     "stateflow:plugin/log",
     "stateflow:plugin/types",
     "stateflow:program/exit",
@@ -31,6 +32,8 @@ const PROVIDED: [&str; 23] = [
     "wasi:clocks/wall-clock",
     "wasi:filesystem/preopens",
     "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
     "wasi:io/error",
     "wasi:io/poll",
     "wasi:io/streams",
@@ -147,8 +150,8 @@ fn check_interface(import: &str) -> Result<(), SandboxError> {
         return Ok(());
     }
     let help = match name.split('/').next().unwrap_or(name) {
-        "wasi:http" | "wasi:sockets" => {
-            "plugins have no network here; fetch in an http step and pass the result on"
+        "wasi:sockets" => {
+            "plugins have no sockets here; use stateflow:plugin/http or wasi:http/outgoing-handler"
         }
         _ => "build it against the interfaces of stateflow:plugin and WASI 0.2",
     };

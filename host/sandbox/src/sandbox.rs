@@ -32,6 +32,7 @@ use crate::{
     error::SandboxError,
     guest::Streams,
     guest_threads::GuestThreads,
+    outbound::Reach,
     prepared::Prepared,
     ticker::Ticker,
     turns::{Share, Turns},
@@ -72,6 +73,8 @@ pub struct PluginCall {
     pub limits: CallLimits,
     /// How much of the sandbox its namespace and its plugin may hold.
     pub share: Share,
+    /// What it may reach; nothing, if nothing is given.
+    pub reach: Option<Reach>,
     /// Stops the guest within about one tick.
     pub cancel: CancellationToken,
 }
@@ -202,6 +205,7 @@ impl Sandbox {
             deadline,
             cancel: call.cancel,
             streams,
+            reach: call.reach,
         };
         self.supervise(attempt).await
     }
@@ -218,6 +222,7 @@ impl Sandbox {
             deadline: Instant::now() + limits.timeout,
             cancel: CancellationToken::new(),
             streams: Streams::new(&self.0.config),
+            reach: None,
         };
         let report = self.supervise(attempt).await.report;
         let faulty = |what: String| {

@@ -3,10 +3,12 @@
 mod connection;
 pub use connection::{Schema, Store, StoreSettings};
 
+pub mod audit;
 pub mod bulk;
 pub mod executions;
 pub mod families;
 pub mod forks;
+pub mod namespaces;
 pub mod plugins;
 pub mod workflows;
 

@@ -1,11 +1,45 @@
-//! Uploaded plugins: what they say of themselves, and their bytes by content.
+//! Uploaded plugins: what they say of themselves, what they may do, who vouches for them, and their bytes by content.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use engine::capability::CapabilitySet;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::audit::{self, Entry};
 use crate::leases::parse;
 use crate::{Store, StoreError};
+
+/// Where a plugin version is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginStatus {
+    /// New workflow versions may lock it.
+    Active,
+    /// It waits for an approval, or for signatures.
+    Pending,
+    /// It was taken back: nobody new locks it, and whoever has goes on.
+    Yanked,
+}
+
+impl PluginStatus {
+    /// The status as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pending => "pending",
+            Self::Yanked => "yanked",
+        }
+    }
+
+    fn of(text: &str) -> Self {
+        match text {
+            "active" => Self::Active,
+            "yanked" => Self::Yanked,
+            // The column's check lets no other in.
+            _ => Self::Pending,
+        }
+    }
+}
 
 /// A stored plugin version.
 #[derive(Clone, Debug)]
@@ -18,10 +52,18 @@ pub struct Plugin {
     pub digest: String,
     /// The digest of the component that was made of them.
     pub component_digest: String,
+    /// Where it is in its life.
+    pub status: PluginStatus,
+    /// What it may do; `None` until somebody has approved it.
+    pub grants: Option<CapabilitySet>,
+    /// The keys that vouch for its bytes.
+    pub signed_by: Vec<String>,
     /// What the upload answered.
     pub description: Value,
     /// When it was uploaded.
     pub created_at: DateTime<Utc>,
+    /// When its status was last changed.
+    pub changed_at: DateTime<Utc>,
 }
 
 /// A plugin version to store.
@@ -37,12 +79,38 @@ pub struct NewPlugin<'a> {
     pub digest: &'a str,
     /// The digest of the component.
     pub component_digest: &'a str,
+    /// Where its life begins.
+    pub status: PluginStatus,
+    /// What it may do at once.
+    pub grants: Option<&'a CapabilitySet>,
     /// What the upload answers.
     pub description: &'a Value,
     /// The uploaded bytes.
     pub upload: &'a [u8],
     /// The component.
     pub component: &'a [u8],
+}
+
+/// Names one version of a plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct PluginVersion<'a> {
+    /// Who owns it.
+    pub namespace_id: i32,
+    /// `team/name`.
+    pub name: &'a str,
+    /// The version.
+    pub version: &'a str,
+}
+
+/// What garbage collection found.
+#[derive(Clone, Debug, Default)]
+pub struct Collected {
+    /// `name@version` of each plugin version.
+    pub versions: Vec<String>,
+    /// How many uploads and components.
+    pub blobs: i64,
+    /// How large they were together.
+    pub bytes: i64,
 }
 
 impl Store {
@@ -61,9 +129,11 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
+        let grants = new.grants.map(|grants| json!(grants).to_string());
         let inserted = sqlx::query!(
-            "insert into plugins (id, namespace_id, name, version, digest, component_digest, description)
-             values ($1, $2, $3, $4, $5, $6, $7::text::json)
+            "insert into plugins
+                 (id, namespace_id, name, version, digest, component_digest, status, grants, description)
+             values ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9::text::json)
              on conflict do nothing",
             Uuid::now_v7(),
             new.namespace_id,
@@ -71,13 +141,16 @@ impl Store {
             new.version,
             new.digest,
             new.component_digest,
+            new.status.as_str(),
+            grants,
             new.description.to_string(),
         )
         .execute(&mut *transaction)
         .await?
         .rows_affected();
-        let stored =
-            self.plugin_in(&mut transaction, new.namespace_id, new.name, new.version).await?;
+        let version =
+            PluginVersion { namespace_id: new.namespace_id, name: new.name, version: new.version };
+        let stored = one(&mut *transaction, version).await?;
         if stored.digest != new.digest {
             return Err(StoreError::Conflict(format!(
                 "plugin `{}` version {} exists with other bytes ({}); publish them under a new version",
@@ -88,26 +161,6 @@ impl Store {
         Ok((stored, inserted > 0))
     }
 
-    async fn plugin_in(
-        &self,
-        transaction: &mut sqlx::PgTransaction<'_>,
-        namespace_id: i32,
-        name: &str,
-        version: &str,
-    ) -> Result<Plugin, StoreError> {
-        let row = sqlx::query_as!(
-            PluginRow,
-            r#"select name, version, digest, component_digest, description::text as "description!", created_at
-               from plugins where namespace_id = $1 and name = $2 and version = $3"#,
-            namespace_id,
-            name,
-            version,
-        )
-        .fetch_one(&mut **transaction)
-        .await?;
-        row.try_into()
-    }
-
     /// All versions of one plugin, or of all plugins, oldest first. Bounded by `limit`.
     pub async fn plugins(
         &self,
@@ -115,36 +168,79 @@ impl Store {
         name: Option<&str>,
         limit: i64,
     ) -> Result<Vec<Plugin>, StoreError> {
-        let rows = sqlx::query_as!(
-            PluginRow,
-            r#"select name, version, digest, component_digest, description::text as "description!", created_at
-               from plugins
-               where namespace_id = $1 and ($2::text is null or name = $2)
-               order by name, created_at
-               limit $3"#,
-            namespace_id,
-            name,
-            limit,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(Plugin::try_from).collect()
+        select(&self.pool, namespace_id, [name, None, None], limit).await
     }
 
-    /// The plugin version with this upload digest. If there are several, with the same bytes, one of them.
+    /// One version.
+    pub async fn plugin(&self, version: PluginVersion<'_>) -> Result<Plugin, StoreError> {
+        one(&self.pool, version).await
+    }
+
+    /// The plugin version with this upload digest. If there are several, with the same bytes, the one that was
+    /// granted something first.
     pub async fn plugin_of(&self, namespace_id: i32, digest: &str) -> Result<Plugin, StoreError> {
-        let row = sqlx::query_as!(
-            PluginRow,
-            r#"select name, version, digest, component_digest, description::text as "description!", created_at
-               from plugins where namespace_id = $1 and digest = $2
-               order by created_at
-               limit 1"#,
+        let mut found = select(&self.pool, namespace_id, [None, None, Some(digest)], 100).await?;
+        let granted = found.iter().position(|plugin| plugin.grants.is_some()).unwrap_or(0);
+        if found.is_empty() {
+            return Err(StoreError::not_found("plugin", digest));
+        }
+        Ok(found.swap_remove(granted))
+    }
+
+    /// Moves a version to another place in its life, and puts that on record. With `grants`, that is what it may do
+    /// from now on.
+    pub async fn change_plugin(
+        &self,
+        version: PluginVersion<'_>,
+        status: PluginStatus,
+        grants: Option<&CapabilitySet>,
+        entry: &Entry<'_>,
+    ) -> Result<Plugin, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let changed = sqlx::query!(
+            "update plugins
+             set status = $4, grants = coalesce($5::text::json, grants), changed_at = now()
+             where namespace_id = $1 and name = $2 and version = $3",
+            version.namespace_id,
+            version.name,
+            version.version,
+            status.as_str(),
+            grants.map(|grants| json!(grants).to_string()),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if changed.rows_affected() == 0 {
+            return Err(StoreError::not_found(
+                "plugin",
+                format!("{}@{}", version.name, version.version),
+            ));
+        }
+        audit::record(&mut transaction, version.namespace_id, entry).await?;
+        let plugin = one(&mut *transaction, version).await?;
+        transaction.commit().await?;
+        Ok(plugin)
+    }
+
+    /// Keeps a signature that was found to be good. The same key again replaces its own.
+    pub async fn add_plugin_signature(
+        &self,
+        namespace_id: i32,
+        digest: &str,
+        key_id: &str,
+        signature: &[u8],
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into plugin_signatures (namespace_id, digest, key_id, signature)
+             values ($1, $2, $3, $4)
+             on conflict (namespace_id, digest, key_id) do update set signature = excluded.signature",
             namespace_id,
             digest,
+            key_id,
+            signature,
         )
-        .fetch_optional(&self.pool)
+        .execute(&self.pool)
         .await?;
-        row.ok_or_else(|| StoreError::not_found("plugin", digest))?.try_into()
+        Ok(())
     }
 
     /// The component of the plugin version with this upload digest.
@@ -166,6 +262,73 @@ impl Store {
         .await?
         .ok_or_else(|| StoreError::not_found("plugin", digest))
     }
+
+    /// Removes versions that were yanked before an instant and that no workflow version has locked, and bytes that
+    /// belong to nothing. A dry run only says which.
+    pub async fn collect_plugins(
+        &self,
+        namespace_id: i32,
+        yanked_before: DateTime<Utc>,
+        dry_run: bool,
+        entry: &Entry<'_>,
+    ) -> Result<Collected, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let found = sqlx::query_file!("queries/collect_plugins.sql", namespace_id, yanked_before)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let mut collected = Collected::default();
+        for row in &found {
+            collected.versions.push(format!("{}@{}", row.name, row.version));
+            sqlx::query!(
+                "delete from plugins where namespace_id = $1 and name = $2 and version = $3",
+                namespace_id,
+                row.name,
+                row.version,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        let blobs = sqlx::query_file!("queries/collect_plugin_blobs.sql", namespace_id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        (collected.blobs, collected.bytes) = (blobs.blobs, blobs.bytes);
+        if !dry_run {
+            audit::record(&mut transaction, namespace_id, entry).await?;
+            transaction.commit().await?;
+        }
+        Ok(collected)
+    }
+}
+
+async fn one<'c>(
+    executor: impl sqlx::PgExecutor<'c>,
+    version: PluginVersion<'_>,
+) -> Result<Plugin, StoreError> {
+    let narrowed = [Some(version.name), Some(version.version), None];
+    let found = select(executor, version.namespace_id, narrowed, 1).await?;
+    let missing =
+        || StoreError::not_found("plugin", format!("{}@{}", version.name, version.version));
+    found.into_iter().next().ok_or_else(missing)
+}
+
+async fn select<'c>(
+    executor: impl sqlx::PgExecutor<'c>,
+    namespace_id: i32,
+    [name, version, digest]: [Option<&str>; 3],
+    limit: i64,
+) -> Result<Vec<Plugin>, StoreError> {
+    let rows = sqlx::query_file_as!(
+        PluginRow,
+        "queries/plugin_versions.sql",
+        namespace_id,
+        name,
+        version,
+        digest,
+        limit
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Plugin::try_from).collect()
 }
 
 struct PluginRow {
@@ -173,21 +336,30 @@ struct PluginRow {
     version: String,
     digest: String,
     component_digest: String,
+    status: String,
+    grants: Option<String>,
     description: String,
     created_at: DateTime<Utc>,
+    changed_at: DateTime<Utc>,
+    signed_by: Vec<String>,
 }
 
 impl TryFrom<PluginRow> for Plugin {
     type Error = StoreError;
 
     fn try_from(row: PluginRow) -> Result<Self, StoreError> {
+        let grants = row.grants.as_deref().map(|text| parse("plugin grants", text)).transpose()?;
         Ok(Self {
             name: row.name,
             version: row.version,
             digest: row.digest,
             component_digest: row.component_digest,
+            status: PluginStatus::of(&row.status),
+            grants,
+            signed_by: row.signed_by,
             description: parse("plugin description", &row.description)?,
             created_at: row.created_at,
+            changed_at: row.changed_at,
         })
     }
 }

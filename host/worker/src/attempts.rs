@@ -1,5 +1,6 @@
 //! Runs one attempt: picks native code or the sandbox, bounds its time, counts it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::attempt::{AttemptContext, AttemptReport};
@@ -8,11 +9,12 @@ use engine::machine::StartAttempt;
 use engine::plan::PlannedStep;
 use engine::step_type::StepType;
 use native::NativeSteps;
-use sandbox::{CallLimits, PluginCall, Share};
+use sandbox::{CallLimits, PluginCall};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::WorkerMetrics;
-use crate::plugins::Plugins;
+use crate::plugins::{Known, Plugins};
+use crate::policies::Policies;
 
 /// How long a sandbox may take beyond an attempt's bound to notice it: it has its own clock, this one only
 /// stands behind it.
@@ -25,6 +27,7 @@ const LONGEST: Duration = Duration::from_hours(24 * 365);
 pub(crate) struct Attempts {
     pub(crate) native: NativeSteps,
     pub(crate) plugins: Plugins,
+    pub(crate) policies: Policies,
     pub(crate) metrics: WorkerMetrics,
     /// The operator's bound.
     pub(crate) max_attempt: Duration,
@@ -43,9 +46,10 @@ impl Attempts {
         let step_type = start.step.step.step_type.clone();
         let began = Instant::now();
         let report = match &start.step.kind {
-            StepType::Native(name) => {
-                self.run_native(name, &context, start.config, start.timeout_ms).await
-            }
+            StepType::Native(name) => match self.allow_native(namespace_id, name, &context).await {
+                Ok(()) => self.run_native(name, &context, start.config, start.timeout_ms).await,
+                Err(failure) => AttemptReport::of(Err(failure)),
+            },
             // The core never wishes for one.
             StepType::Control(kind) => AttemptReport::of(Err(no_such_type(kind.as_str()))),
             StepType::Plugin(_) => self.run_plugin(namespace_id, context, start).await,
@@ -57,6 +61,19 @@ impl Attempts {
             .with_label_values(&[step_type.as_str()])
             .observe(began.elapsed().as_secs_f64());
         report
+    }
+
+    /// Has the policy at hand for a step that makes requests.
+    async fn allow_native(
+        &self,
+        namespace_id: i32,
+        name: &str,
+        context: &AttemptContext,
+    ) -> Result<(), Failure> {
+        if name == "http" {
+            Box::pin(self.policies.of(namespace_id, &context.namespace)).await?;
+        }
+        Ok(())
     }
 
     async fn run_native(
@@ -88,28 +105,44 @@ impl Attempts {
             let message = format!("`{}` is locked to no digest", start.step.step.step_type);
             return AttemptReport::of(Err(Failure::permanent(ErrorCode::PluginMissing, message)));
         };
-        // Boxed: it is rarely more than a look at a cache, and large when it is.
-        let loading = Box::pin(self.plugins.get(namespace_id, &context.namespace, digest));
-        let plugin = match loading.await {
-            Ok(plugin) => plugin,
+        // Boxed: it is rarely more than a look at two caches, and large when it is.
+        let preparing = Box::pin(self.prepare(namespace_id, digest, context, &start));
+        let (plugin, mut call) = match preparing.await {
+            Ok(prepared) => prepared,
             Err(failure) => return AttemptReport::of(Err(failure)),
         };
-        let cancel = CancellationToken::new();
-        let stop_with_us = cancel.clone().drop_guard();
-        let call = PluginCall {
-            attempt: context,
-            config: start.config,
-            limits: self.limits(&start.step, start.timeout_ms),
-            share: Share::WHOLE,
-            cancel,
-        };
+        call.config = start.config;
+        let stop_with_us = call.cancel.clone().drop_guard();
         let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);
-        let called = tokio::time::timeout(bound, self.plugins.sandbox().call(&plugin, call)).await;
+        let called =
+            tokio::time::timeout(bound, self.plugins.sandbox().call(&plugin.plugin, call)).await;
         drop(stop_with_us);
         called.map_or_else(
             |_| AttemptReport::of(Err(timed_out(start.timeout_ms))),
             |called| called.report,
         )
+    }
+
+    /// The plugin, and its call but for the config.
+    async fn prepare(
+        &self,
+        namespace_id: i32,
+        digest: &str,
+        context: AttemptContext,
+        start: &StartAttempt,
+    ) -> Result<(Arc<Known>, PluginCall), Failure> {
+        let plugin = self.plugins.get(namespace_id, &context.namespace, digest).await?;
+        let allowed = self.policies.of(namespace_id, &context.namespace).await?;
+        let reach = self.policies.reach(&allowed, &plugin.name, &plugin.grants, &start.step)?;
+        let call = PluginCall {
+            attempt: context,
+            config: serde_json::Value::Null,
+            limits: allowed.lowered(self.limits(&start.step, start.timeout_ms)),
+            share: allowed.share(),
+            reach,
+            cancel: CancellationToken::new(),
+        };
+        Ok((plugin, call))
     }
 
     fn limits(&self, step: &PlannedStep, timeout_ms: u64) -> CallLimits {

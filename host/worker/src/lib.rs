@@ -14,6 +14,8 @@ mod tenure;
 mod attempts;
 mod plans;
 mod plugins;
+mod policies;
+pub use policies::Policies;
 
 mod clock;
 mod metrics;

@@ -1,5 +1,8 @@
 //! Plugins by digest: fetched from the store and compiled, or loaded, on first use.
 
+use std::sync::Arc;
+
+use engine::capability::CapabilitySet;
 use engine::failure::{ErrorCode, Failure};
 use moka::future::Cache;
 use sandbox::{Prepared, Sandbox};
@@ -8,11 +11,19 @@ use store::{Store, StoreError};
 /// Digests whose plugin is kept at hand. The sandbox bounds the machine code behind them.
 const KEPT: u64 = 1_000;
 
+/// A plugin that can be called, and what it may do.
+pub(crate) struct Known {
+    pub(crate) plugin: Prepared,
+    /// `team/name`.
+    pub(crate) name: String,
+    pub(crate) grants: CapabilitySet,
+}
+
 #[derive(Clone)]
 pub(crate) struct Plugins {
     store: Store,
     sandbox: Sandbox,
-    cache: Cache<(i32, String), Prepared>,
+    cache: Cache<(i32, String), Arc<Known>>,
 }
 
 impl Plugins {
@@ -30,24 +41,24 @@ impl Plugins {
         namespace_id: i32,
         namespace: &str,
         digest: &str,
-    ) -> Result<Prepared, Failure> {
+    ) -> Result<Arc<Known>, Failure> {
         let load = async {
             let unread = |error| unread(digest, error);
             let stored = self.store.plugin_of(namespace_id, digest).await.map_err(unread)?;
+            let grants = stored.grants.clone().unwrap_or_default();
+            let known = |plugin| Arc::new(Known { plugin, name: stored.name.clone(), grants });
             if let Some(plugin) = self.sandbox.cached(&stored.component_digest).await {
-                return Ok(plugin);
+                return Ok(known(plugin));
             }
             let component =
                 self.store.plugin_component(namespace_id, digest).await.map_err(unread)?;
-            self.sandbox.prepare(namespace, &component).await.map_err(|error| {
+            let prepared = self.sandbox.prepare(namespace, &component).await;
+            prepared.map(known).map_err(|error| {
                 Failure::new(ErrorCode::Internal, format!("plugin {digest}: {error}"))
             })
         };
         let key = (namespace_id, digest.to_owned());
-        self.cache
-            .try_get_with(key, load)
-            .await
-            .map_err(|failure: std::sync::Arc<Failure>| (*failure).clone())
+        self.cache.try_get_with(key, load).await.map_err(|failure: Arc<Failure>| (*failure).clone())
     }
 }
 

@@ -25,6 +25,7 @@ use crate::maintenance::{Heartbeats, reap};
 use crate::metrics::WorkerMetrics;
 use crate::plans::Plans;
 use crate::plugins::Plugins;
+use crate::policies::Policies;
 use crate::tenure::Tenure;
 
 /// The wait before registering again after the database was away.
@@ -75,6 +76,8 @@ pub struct WorkerParts {
     pub native: NativeSteps,
     /// Where plugins run.
     pub sandbox: Sandbox,
+    /// What namespaces are allowed.
+    pub policies: Policies,
     /// What it counts.
     pub metrics: WorkerMetrics,
 }
@@ -99,6 +102,7 @@ impl Worker {
             attempts: Attempts {
                 native: parts.native,
                 plugins,
+                policies: parts.policies,
                 metrics: parts.metrics.clone(),
                 max_attempt: settings.max_attempt,
             },

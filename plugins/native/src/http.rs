@@ -28,7 +28,7 @@ use crate::{NativeStep, read_config};
 
 /// What a step's request may need beyond what a guest's may: a definition has up to 1 MiB, and so has an input, and the
 /// step's own 32 KiB of headers are joined by those that every attempt sends.
-const CAPS: Caps = Caps {
+pub const HTTP_CAPS: Caps = Caps {
     requests: 20,
     at_once: 4,
     request_bytes: 16 << 20,
@@ -49,7 +49,7 @@ pub struct AnyHost(Arc<Grant>);
 impl AnyHost {
     /// With these ranges beyond the public internet.
     pub fn and(private: Private) -> Self {
-        Self(Arc::new(Grant::any_host(private, CAPS)))
+        Self(Arc::new(Grant::any_host(private, HTTP_CAPS)))
     }
 }
 

@@ -14,7 +14,7 @@ use engine::failure::{ErrorCode, Failure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use http::{AnyHost, Grants, HttpSettings};
+pub use http::{AnyHost, Grants, HTTP_CAPS, HttpSettings};
 
 /// A built-in step type.
 #[async_trait]

@@ -24,8 +24,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("host/sandbox", &["engine", "host/egress"]),
     ("plugins/native", &["engine", "host/egress"]),
     ("host/postgres", &[]),
-    ("host/worker", &["engine", "host/store", "host/sandbox", "plugins/native"]),
-    ("api", &["engine", "host/store", "host/sandbox", "plugins/native"]),
+    ("host/worker", &["engine", "host/store", "host/egress", "host/sandbox", "plugins/native"]),
+    ("api", &["engine", "host/store", "host/egress", "host/sandbox", "plugins/native"]),
     (
         "cli",
         &[

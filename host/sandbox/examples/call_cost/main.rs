@@ -178,6 +178,7 @@ fn call_of(sandbox: &Sandbox, config: Value) -> PluginCall {
         config,
         limits: sandbox.default_limits(),
         share: Share::WHOLE,
+        reach: None,
         cancel: CancellationToken::new(),
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn call_of(config: Value, limits: CallLimits) -> PluginCall {
         config,
         limits,
         share: Share::WHOLE,
+        reach: None,
         cancel: CancellationToken::new(),
     }
 }

@@ -11,5 +11,6 @@ mod isolation;
 mod limits;
 mod programs;
 mod refusals;
+mod requests;
 mod toolchains;
 mod worlds;

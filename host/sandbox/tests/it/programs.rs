@@ -1,5 +1,8 @@
 //! WASI programs: JSON on stdin, JSON on stdout, stderr as the log, the exit code as the verdict.
 
+use std::collections::BTreeSet;
+
+use engine::capability::CapabilityKind;
 use engine::failure::{ErrorCode, RetryAdvice};
 use serde_json::json;
 use stateflow_sandbox::PluginKind;
@@ -30,7 +33,7 @@ async fn a_program_gets_its_config_on_stdin_and_answers_on_stdout() {
     let sandbox = sandbox();
     let admitted = admit(&sandbox, &echo()).await;
     assert_eq!(admitted.kind, PluginKind::CommandP1);
-    assert_eq!(admitted.capabilities, ["clock"]);
+    assert_eq!(admitted.capabilities, BTreeSet::from([CapabilityKind::Clock]));
     assert_eq!(admitted.manifest, None);
     let config = json!({"title": "Grüße", "n": [1, 2.5, null]});
     let report = sandbox.call(&admitted.prepared, call_of(config.clone(), LIMITS)).await;

@@ -1,5 +1,8 @@
 //! Guests from real toolchains, built by the scripts that authors use.
 
+use std::collections::BTreeSet;
+
+use engine::capability::CapabilityKind;
 use std::{path::PathBuf, process::Command};
 
 use engine::failure::{ErrorCode, RetryAdvice};
@@ -61,7 +64,7 @@ async fn a_rust_plugin_logs_with_fields() {
     let wasm = built("build-guest.sh", "examples/plugins/greeter-log", "greeter-log.wasm");
     let sandbox = sandbox();
     let admitted = admit(&sandbox, &wasm).await;
-    assert_eq!(admitted.capabilities, ["log"]);
+    assert_eq!(admitted.capabilities, BTreeSet::from([CapabilityKind::Log]));
     let report = sandbox.call(&admitted.prepared, call_of(json!({"name": "Ada"}), LIMITS)).await;
     assert_eq!(output(&report), &json!({"greeting": "Hello, Ada!"}));
     let line = &report.report.logs[0];

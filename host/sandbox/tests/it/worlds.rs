@@ -1,5 +1,8 @@
 //! The two worlds of `stateflow:plugin`: the manifest, the typed errors, the log.
 
+use std::collections::BTreeSet;
+
+use engine::capability::CapabilityKind;
 use engine::{
     attempt::LogLevel,
     failure::{ErrorCode, RetryAdvice},
@@ -92,6 +95,7 @@ async fn call_step(number: u32) -> PluginReport {
         config: json!({"hello": "world"}),
         limits: LIMITS,
         share: stateflow_sandbox::Share::WHOLE,
+        reach: None,
         cancel: CancellationToken::new(),
     };
     sandbox.call(&plugin, call).await
@@ -102,7 +106,7 @@ async fn a_step_is_admitted_with_its_manifest_and_what_it_imports() {
     let admitted = admit(&sandbox(), &step("")).await;
     assert_eq!(admitted.kind, PluginKind::Step);
     assert_eq!(admitted.imports, ["stateflow:plugin/log@1.0.0", "stateflow:plugin/types@1.0.0"]);
-    assert_eq!(admitted.capabilities, ["log"]);
+    assert_eq!(admitted.capabilities, BTreeSet::from([CapabilityKind::Log]));
     let manifest = admitted.manifest.unwrap();
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("demo/by-hand", "1.2.3"));
     assert_eq!(manifest.config_schema, Some(json!({"type": "object"})));

@@ -1,7 +1,7 @@
 //! Plugin versions never change their bytes.
 
 use serde_json::{Value, json};
-use stateflow_store::plugins::NewPlugin;
+use stateflow_store::plugins::{NewPlugin, PluginStatus};
 use stateflow_store::{DEFAULT_NAMESPACE, StoreError};
 
 use crate::fixture::Fixture;
@@ -13,6 +13,8 @@ fn plugin<'a>(digest: &'a str, description: &'a Value) -> NewPlugin<'a> {
         version: "1.0.0",
         digest,
         component_digest: "sha256:c",
+        status: PluginStatus::Active,
+        grants: None,
         description,
         upload: b"upload",
         component: b"component",

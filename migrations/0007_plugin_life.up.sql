@@ -4,10 +4,12 @@ alter table plugins
     -- Whether new workflow versions lock it: `pending` waits for somebody to approve what it asks for, `yanked` is
     -- taken back. Executions whose version has locked it run it in any case.
     add column status     text not null default 'active',
-    -- What it may do, once it is approved: see the glossary for how a capability is written.
-    add column grants     json not null default '[]',
+    -- What it may do: see the glossary for how a capability is written. Null until somebody has approved it.
+    add column grants     json,
     add column changed_at timestamptz not null default now(),
     add constraint plugins_status check (status in ('active', 'pending', 'yanked'));
+-- What was there before had nothing to ask for that reaches anything.
+update plugins set grants = coalesce(description -> 'capabilities', '[]');
 -- What a digest is, when it is called.
 create index plugins_digest on plugins (namespace_id, digest);
 

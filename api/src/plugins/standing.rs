@@ -1,0 +1,127 @@
+//! Whether a plugin version may be used: what it asks for, against what was granted before and what the policy allows.
+//!
+//! A version that asks for nothing new is used at once; one that asks for more waits for somebody who approves the
+//! difference; what the policy does not allow cannot be approved.
+
+use axum::http::StatusCode;
+use engine::capability::{Capability, CapabilityKind, CapabilitySet, Mismatch, Requested};
+use engine::diagnostic::Diagnostic;
+use engine::policy::Policy;
+use sandbox::Admitted;
+use serde::Serialize;
+use store::plugins::{Plugin, PluginStatus};
+
+use crate::error::ApiError;
+
+/// What has to happen before a version may be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WaitsFor {
+    /// Somebody has to approve these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) approval: Vec<Capability>,
+    /// So many more keys have to sign it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) signatures: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde takes")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl WaitsFor {
+    /// Where this leaves a version.
+    pub(super) fn status(&self) -> PluginStatus {
+        if *self == Self::default() { PluginStatus::Active } else { PluginStatus::Pending }
+    }
+}
+
+/// Everything that an upload asks for; refused where manifest and module do not go together, or where the policy
+/// does not allow it.
+pub(super) fn asked(
+    admitted: &Admitted,
+    requested: &Requested,
+    policy: &Policy,
+) -> Result<CapabilitySet, ApiError> {
+    let set = requested.with(&admitted.capabilities).map_err(|faults| mismatched(&faults))?;
+    let mut faults: Vec<_> = set
+        .subjects(CapabilityKind::Http)
+        .filter_map(|rule| rule.parse::<egress::Rule>().err().map(|error| (rule, error)))
+        .map(|(rule, error)| {
+            Diagnostic::new(
+                "/capabilities/hosts",
+                "EGRESS_RULE_INVALID",
+                format!("`{rule}`: {error}"),
+            )
+        })
+        .collect();
+    faults.extend(policy.plugins.refused(&set).into_iter().map(|it| {
+        Diagnostic::new(
+            pointer(it.kind),
+            "CAPABILITY_NOT_ALLOWED",
+            format!("the namespace's policy does not allow plugins `{it}`"),
+        )
+        .with_help("leave it out, or ask the operator to allow it")
+    }));
+    if faults.is_empty() {
+        return Ok(set);
+    }
+    let detail = format!("the plugin asks for {} thing(s) that it cannot have", faults.len());
+    Err(ApiError::unprocessable("PLUGIN_CAPABILITIES", &detail, faults))
+}
+
+/// What stands between a version and its use.
+pub(super) fn waits_for(
+    asked: &CapabilitySet,
+    granted: &CapabilitySet,
+    signed_by: &[String],
+    policy: &Policy,
+) -> WaitsFor {
+    let mut approval = asked.beyond(granted, covers);
+    approval.retain(|it| !it.kind.is_harmless());
+    let signatures = &policy.plugins.signatures;
+    let counted = signatures.keys.iter().filter(|key| signed_by.contains(&key.id)).count();
+    let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+    WaitsFor { approval, signatures: signatures.required.saturating_sub(counted) }
+}
+
+/// What earlier versions of a plugin were granted.
+pub(super) fn granted_before(versions: &[Plugin]) -> CapabilitySet {
+    versions
+        .iter()
+        .filter_map(|plugin| plugin.grants.as_ref())
+        .flat_map(CapabilitySet::iter)
+        .cloned()
+        .collect()
+}
+
+/// Whether one rule of egress allows all that another does.
+pub(super) fn covers(rule: &str, other: &str) -> bool {
+    let parsed = |text: &str| text.parse::<egress::Rule>().ok();
+    parsed(rule).zip(parsed(other)).is_some_and(|(rule, other)| rule.covers(&other))
+}
+
+fn mismatched(faults: &[Mismatch]) -> ApiError {
+    let diagnostics = faults.iter().map(|fault| {
+        Diagnostic::new(&fault.pointer, "CAPABILITY_MISMATCH", &fault.message)
+            .with_help(&fault.help)
+    });
+    let detail = "manifest and module do not go together: what a module imports has to be named in its manifest";
+    ApiError::unprocessable("PLUGIN_CAPABILITIES", detail, diagnostics.collect())
+}
+
+fn pointer(kind: CapabilityKind) -> &'static str {
+    match kind {
+        CapabilityKind::Http => "/capabilities/hosts",
+        CapabilityKind::Secret => "/capabilities/secrets",
+        CapabilityKind::Sign => "/capabilities/sign",
+        CapabilityKind::Reveal => "/capabilities/reveal",
+        _ => "/capabilities",
+    }
+}
+
+/// A version cannot go where it is asked to go.
+pub(super) fn not_now(detail: String) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "PLUGIN_STATUS", detail)
+}

@@ -1,0 +1,194 @@
+//! Requests of guests: to what was granted, and to nothing else, with a receipt of each.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use egress::{Caps, Egress, EgressSettings, Grant, Party, Private};
+use engine::{attempt::LogLevel, capability::CapabilityKind};
+use serde_json::{Value, json};
+use stateflow_sandbox::{PluginCall, PluginReport, Reach, Sandbox};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use wit_component::StringEncoding;
+use wit_parser::Resolve;
+
+use crate::{
+    bench::{LIMITS, admit, call_of, output, sandbox},
+    guests::wat,
+};
+
+const WIT: &str = include_str!("../../../../sdk/wit/v1/stateflow-plugin.wit");
+
+/// Sends what is written here, and answers the status, or which of the errors came (100 and its place).
+struct Sending<'a> {
+    method: &'a str,
+    url: &'a str,
+    body: usize,
+}
+
+fn sending(asked: &Sending<'_>) -> Vec<u8> {
+    let Sending { method, url, body } = asked;
+    let mut core = wat(&format!(
+        r#"(module
+            (import "stateflow:plugin/http@1.0.0" "send"
+                (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+            (memory (export "memory") 80)
+            (global $heap (mut i32) (i32.const 2097152))
+            (data (i32.const 1024) {method:?})
+            (data (i32.const 1100) {url:?})
+            (data (i32.const 900) "{{\"name\":\"demo/ask\",\"version\":\"1.0.0\"}}")
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
+                (local $at i32)
+                (local.set $at (global.get $heap))
+                (global.set $heap
+                    (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7))
+                        (i32.const -8)))
+                (local.get $at))
+            (func (export "describe") (result i32)
+                (i32.store (i32.const 0) (i32.const 900))
+                (i32.store (i32.const 4) (i32.const 37))
+                (i32.const 0))
+            (func (export "run")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (param i64) (param i32 i32 i32 i32)
+                (result i32) (local $number i32)
+                (call $send
+                    (i32.const 1024) (i32.const {method_len}) (i32.const 1100) (i32.const {url_len})
+                    (i32.const 0) (i32.const 0)
+                    (i32.const 1) (i32.const 16384) (i32.const {body})
+                    (i32.const 0) (i32.const 0)
+                    (i32.const 512))
+                (local.set $number
+                    (if (result i32) (i32.load8_u (i32.const 512))
+                        (then (i32.add (i32.const 100) (i32.load8_u (i32.const 520))))
+                        (else (i32.load16_u (i32.const 520)))))
+                (i32.store8 (i32.const 600)
+                    (i32.add (i32.const 48) (i32.div_u (local.get $number) (i32.const 100))))
+                (i32.store8 (i32.const 601)
+                    (i32.add (i32.const 48)
+                        (i32.rem_u (i32.div_u (local.get $number) (i32.const 10)) (i32.const 10))))
+                (i32.store8 (i32.const 602)
+                    (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
+                (i32.store8 (i32.const 640) (i32.const 0))
+                (i32.store (i32.const 648) (i32.const 600))
+                (i32.store (i32.const 652) (i32.const 3))
+                (i32.const 640)))"#,
+        method_len = method.len(),
+        url_len = url.len(),
+    ));
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("stateflow-plugin.wit", WIT).unwrap();
+    let world = resolve.select_world(&[package], Some("step")).unwrap();
+    wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
+        .unwrap();
+    core
+}
+
+const DENIED: i32 = 100;
+const INVALID: i32 = 101;
+const TOO_LARGE: i32 = 104;
+
+/// Answers every request with this.
+async fn serve(answer: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            // The beginning is enough: the answer is the same for all.
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    port
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
+const ELSEWHERE: &str = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\n\
+    content-length: 0\r\nconnection: close\r\n\r\n";
+
+fn reach(rules: &[&str]) -> Reach {
+    let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+    let party = Party { name: "plugin demo/ask".into(), rules };
+    let private = Private::loopback();
+    let grant = Grant::new(vec![party], private, Caps::default()).unwrap();
+    Reach { egress: Egress::new(EgressSettings::default()).unwrap(), grant: Arc::new(grant) }
+}
+
+async fn ask(sandbox: &Sandbox, asked: &Sending<'_>, reach: Option<Reach>) -> PluginReport {
+    let admitted = admit(sandbox, &sending(asked)).await;
+    assert_eq!(admitted.capabilities, BTreeSet::from([CapabilityKind::Http]));
+    let call = PluginCall { reach, ..call_of(Value::Null, LIMITS) };
+    sandbox.call(&admitted.prepared, call).await
+}
+
+#[tokio::test]
+async fn a_granted_request_is_answered_and_leaves_a_receipt() {
+    let port = serve(OK).await;
+    let url = format!("http://127.0.0.1:{port}/path?token=hush");
+    let rule = format!("http://127.0.0.1:{port}");
+    let asked = Sending { method: "POST", url: &url, body: 5 };
+    let report = ask(&sandbox(), &asked, Some(reach(&[&rule]))).await;
+    assert_eq!(output(&report), &json!(200));
+    let line = &report.report.logs[0];
+    assert_eq!(line.level, LogLevel::Debug);
+    let receipt = &line.fields["egress"];
+    assert_eq!((&receipt["status"], &receipt["port"]), (&json!(200), &json!(port)));
+    assert!(!json!(report.report.logs).to_string().contains("hush"));
+}
+
+#[tokio::test]
+async fn nothing_is_reached_without_a_grant_and_the_log_names_the_rule_that_would_do() {
+    let port = serve(OK).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    let asked = Sending { method: "GET", url: &url, body: 0 };
+    for reach in [None, Some(reach(&[])), Some(reach(&["https://127.0.0.1"]))] {
+        let report = ask(&sandbox(), &asked, reach).await;
+        assert_eq!(output(&report), &json!(DENIED));
+        let line = &report.report.logs[0];
+        assert!(line.message.contains(&format!("http://127.0.0.1:{port}")), "{}", line.message);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let port = serve(ELSEWHERE).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    let asked = Sending { method: "GET", url: &url, body: 0 };
+    let report = ask(&sandbox(), &asked, Some(reach(&["*://*:*"]))).await;
+    assert_eq!(output(&report), &json!(302));
+    assert_eq!(report.report.logs.len(), 1, "one request, one receipt");
+}
+
+#[tokio::test]
+async fn metadata_services_are_not_reached_whatever_the_rules_say() {
+    for url in ["http://169.254.169.254/", "http://[::ffff:169.254.169.254]/", "http://2852039166/"]
+    {
+        let asked = Sending { method: "GET", url, body: 0 };
+        let report = ask(&sandbox(), &asked, Some(reach(&["*://*:*"]))).await;
+        assert_eq!(output(&report), &json!(DENIED), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_told_to_the_guest() {
+    let reach = reach(&["*://*:*"]);
+    for (method, url) in
+        [("G E T", "http://127.0.0.1/"), ("GET", "nowhere"), ("GET", "file:///etc/passwd")]
+    {
+        let report = ask(&sandbox(), &Sending { method, url, body: 0 }, Some(reach.clone())).await;
+        assert_eq!(output(&report), &json!(INVALID), "{method} {url}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_sent_up_to_its_cap() {
+    let port = serve(OK).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    let cap = usize::try_from(Caps::default().request_bytes).unwrap();
+    for (body, answer) in [(cap - 1, 200), (cap, 200), (cap + 1, TOO_LARGE)] {
+        let asked = Sending { method: "PUT", url: &url, body };
+        let report = ask(&sandbox(), &asked, Some(reach(&["*://*:*"]))).await;
+        assert_eq!(output(&report), &json!(answer), "{body}");
+    }
+}
