@@ -31,7 +31,7 @@ impl CallbackKey {
 
     /// The token of a step of an execution.
     pub fn token(&self, execution_id: Uuid, step: &str) -> String {
-        let mac = self.mac(execution_id, step).finalize().into_bytes();
+        let mac = self.mac_of(execution_id, step).finalize().into_bytes();
         let bytes = [execution_id.as_bytes(), &mac[..MAC_BYTES], step.as_bytes()].concat();
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -42,12 +42,17 @@ impl CallbackKey {
         let (id, rest) = bytes.split_first_chunk::<ID_BYTES>()?;
         let (mac, step) = rest.split_first_chunk::<MAC_BYTES>()?;
         let (id, step) = (Uuid::from_bytes(*id), std::str::from_utf8(step).ok()?);
-        self.mac(id, step).verify_truncated_left(mac).ok()?;
+        self.mac_of(id, step).verify_truncated_left(mac).ok()?;
         Some((id, step.to_owned()))
     }
 
-    fn mac(&self, execution_id: Uuid, step: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key may have any length");
+    /// A MAC over nothing yet.
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        Hmac::<Sha256>::new_from_slice(&self.0).expect("a key may have any length")
+    }
+
+    fn mac_of(&self, execution_id: Uuid, step: &str) -> Hmac<Sha256> {
+        let mut mac = self.mac();
         mac.update(execution_id.as_bytes());
         mac.update(step.as_bytes());
         mac

@@ -83,6 +83,11 @@ impl Expression {
         if let Some(name) = functions::first_unknown(&references.functions) {
             return Err(ExpressionError::UnknownName(format!("there is no function `{name}`")));
         }
+        if references.unnamed_secret {
+            return Err(ExpressionError::Syntax(
+                "`secret` takes a secret's name in quotes, as in `secret('stripe-key')`".to_owned(),
+            ));
+        }
         if let Some(name) = references.roots.iter().find(|name| !scope::is_root(name)) {
             let known = scope::ROOTS.join("`, `");
             return Err(ExpressionError::UnknownName(format!(
@@ -122,6 +127,11 @@ impl Expression {
     /// The constants that the expression reads by a literal name.
     pub fn vars_read(&self) -> &BTreeSet<String> {
         &self.references.vars.named
+    }
+
+    /// The secrets whose placeholders the expression makes.
+    pub fn secrets_named(&self) -> &BTreeSet<String> {
+        &self.references.secrets
     }
 
     /// The names from the scope's roots that the expression reads, such as `input`.

@@ -21,6 +21,7 @@ pub mod attempt;
 pub mod callback;
 pub mod capability;
 pub mod failure;
+pub mod placeholder;
 pub mod policy;
 pub mod signature;
 

@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use super::scope::Scope;
 use super::values::{Extent, to_cel};
+use crate::placeholder::Placeholders;
 
 /// Our own functions; the rest is CEL's.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "json",
     "parseJson",
     "base64",
@@ -28,6 +29,7 @@ const OURS: [&str; 10] = [
     "now",
     "has",
     "waitToken",
+    "secret",
 ];
 
 /// CEL's functions that an expression may call by name. Operators (`_+_`, `_[_]`, …) are always known.
@@ -101,6 +103,7 @@ pub(super) fn bind(context: &mut Context<'_, '_>, scope: &Scope<'_>) {
     let execution = scope.execution_id;
     let place = scope.place.to_owned();
     let callbacks = scope.callbacks;
+    let placeholders = Placeholders::of(callbacks, scope.root_id);
     let drawn = AtomicU32::new(0);
     let draw = move || {
         let number = drawn.fetch_add(1, Ordering::Relaxed);
@@ -118,6 +121,7 @@ pub(super) fn bind(context: &mut Context<'_, '_>, scope: &Scope<'_>) {
         context.add_function("uuid", draw),
         context
             .add_function("waitToken", move |step: Arc<String>| callbacks.token(execution, &step)),
+        context.add_function("secret", move |name: Arc<String>| placeholders.make(&name)),
         context.add_function("now", move || Value::Timestamp(now)),
     ];
     debug_assert!(added.iter().all(Result::is_ok), "no name is CEL's own");

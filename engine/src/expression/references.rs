@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use cel::IdedExpr;
-use cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
+
+use crate::placeholder::is_secret_name;
 
 /// The outcome of the walk.
 #[derive(Debug, Default)]
@@ -15,6 +17,10 @@ pub(super) struct References {
     pub(super) steps: Members,
     /// Names in `vars.name` and `vars['name']`.
     pub(super) vars: Members,
+    /// Names in `secret('name')`.
+    pub(super) secrets: BTreeSet<String>,
+    /// A secret's name is not written out, or none.
+    pub(super) unnamed_secret: bool,
     /// Functions called by name.
     pub(super) functions: BTreeSet<String>,
     /// How deeply loops nest.
@@ -83,6 +89,9 @@ impl Walk {
             Expr::Select(select) => self.visit(&select.operand),
             Expr::Call(call) => {
                 self.function(&call.func_name);
+                if call.func_name == "secret" {
+                    self.secret(call);
+                }
                 call.target.iter().for_each(|target| self.visit(target));
                 call.args.iter().for_each(|argument| self.visit(argument));
             }
@@ -96,6 +105,18 @@ impl Walk {
                 message.entries.iter().for_each(|entry| self.entry(&entry.expr));
             }
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
+        }
+    }
+
+    /// An input that could choose the name could choose any secret.
+    fn secret(&mut self, call: &CallExpr) {
+        match (&call.target, call.args.as_slice()) {
+            (None, [IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }])
+                if is_secret_name(name) =>
+            {
+                self.found.secrets.insert(name.to_string());
+            }
+            _ => self.found.unnamed_secret = true,
         }
     }
 

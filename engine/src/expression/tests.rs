@@ -250,3 +250,14 @@ fn every_function_that_publishing_knows_can_be_called() {
     let called: BTreeSet<_> = CALLS.iter().map(|(name, _)| *name).collect();
     assert_eq!(called, BTreeSet::from(functions::STANDARD));
 }
+
+#[test]
+fn a_secret_evaluates_to_its_placeholder() {
+    use crate::placeholder::Placeholders;
+    let placeholder = Placeholders::of(CallbackKey::default(), Uuid::from_u128(1)).make("pay-key");
+    assert_eq!(evaluate("secret('pay-key')", &json!({})), Ok(json!(placeholder)));
+    assert_eq!(
+        fill(&json!({ "k": "Bearer ${secret('pay-key')}" }), &json!({})),
+        json!({ "k": format!("Bearer {placeholder}") })
+    );
+}

@@ -182,11 +182,17 @@ pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnosti
             planned.for_each_expression(&mut |place, it, result_in_scope| {
                 let pointer = format!("{}/steps/{index}{place}", region.pointer);
                 check.visit(&pointer, it, result_in_scope);
+                if !(takes_secrets(&planned.kind) && place.starts_with("/config")) {
+                    check.problems.extend(misplaced_secrets(&pointer, it));
+                }
             });
         }
         if let Some(output) = &plan.output {
             let place = format!("{}/output", region.pointer);
-            output.for_each_expression(&place, &mut |place, it| check.visit(place, it, false));
+            output.for_each_expression(&place, &mut |place, it| {
+                check.visit(place, it, false);
+                check.problems.extend(misplaced_secrets(place, it));
+            });
         }
         problems = check.problems;
     }
@@ -203,6 +209,7 @@ pub(super) fn check_triggers(definition: &Definition) -> Vec<Diagnostic> {
         trigger.for_each_expression(&mut |at, expression| {
             let pointer = format!("{place}{at}");
             problems.extend(unknown_vars(&pointer, expression, &definition.vars));
+            problems.extend(misplaced_secrets(&pointer, expression));
             let roots = expression.roots_read().iter();
             for root in roots.filter(|root| !known.contains(&root.as_str())) {
                 let message =
@@ -212,6 +219,25 @@ pub(super) fn check_triggers(definition: &Definition) -> Vec<Diagnostic> {
         });
     }
     problems
+}
+
+/// Whoever else got a placeholder would keep it, or take it for the secret.
+fn takes_secrets(kind: &StepType) -> bool {
+    match kind {
+        StepType::Native(name) => name == "http",
+        StepType::Plugin(_) => true,
+        StepType::Control(_) => false,
+    }
+}
+
+/// Secrets where none may stand.
+fn misplaced_secrets(pointer: &str, expression: &Expression) -> Option<Diagnostic> {
+    let name = expression.secrets_named().first()?;
+    let message = format!(
+        "`secret('{name}')` stands where a secret may not: only in the `config` of `http` steps and of plugins"
+    );
+    let problem = Diagnostic::new(pointer, "SECRET_NOT_ALLOWED", message);
+    Some(problem.with_help("move it into the config of the step that sends it"))
 }
 
 /// The steps of a region, and of those around it.

@@ -502,3 +502,60 @@ fn triggers_read_constants() {
     assert_eq!(with("event.data.sum > vars.least"), []);
     assert_eq!(with("event.data.sum > vars.last"), [pair("/trigger/match", "UNKNOWN_VAR")]);
 }
+
+#[test]
+fn a_secret_stands_only_in_the_config_of_a_step_that_sends_it() {
+    struct Open;
+    impl StepCatalog for Open {
+        fn native(&self, _: &str) -> CatalogEntry {
+            CatalogEntry::Unchecked
+        }
+        fn plugin(&self, _: &PluginReference) -> CatalogEntry {
+            CatalogEntry::Unchecked
+        }
+    }
+    let found = |definition: &Value| {
+        let problems = validate_value(definition, &Open).err().unwrap_or_default();
+        problems.into_iter().map(|it| (it.pointer, it.code)).collect::<Vec<_>>()
+    };
+    let (text, bare) = ("Bearer ${secret('key')}", "secret('key') == ''");
+    let one = |step: Value| found(&json!({ "name": "w", "steps": [step] }));
+    let with = |kind: &str, rest: Value| {
+        let mut step = json!({ "id": "a", "type": kind, "config": {} });
+        step.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        one(step)
+    };
+    let config = json!({ "config": { "headers": { "authorization": text } } });
+    assert_eq!(with("http", config.clone()), []);
+    assert_eq!(with("acme/pay", config), []);
+    let not_allowed = |at: &str| [pair(&format!("/steps/0{at}"), "SECRET_NOT_ALLOWED")];
+    for kind in ["http", "acme/pay"] {
+        assert_eq!(with(kind, json!({ "output": { "x": text } })), not_allowed("/output/x"));
+        assert_eq!(with(kind, json!({ "when": bare })), not_allowed("/when"));
+        let retry = json!({ "retryPolicy": { "maxAttempts": 2, "when": bare } });
+        assert_eq!(with(kind, retry), not_allowed("/retryPolicy/when"));
+    }
+    let message = json!({ "config": { "message": text } });
+    assert_eq!(with("log", message.clone()), not_allowed("/config/message"));
+    assert_eq!(with("fail", message), not_allowed("/config/message"));
+    let value = json!({ "config": { "value": { "x": text } } });
+    assert_eq!(with("transform", value), not_allowed("/config/value/x"));
+    let steps = json!([step("a", &json!({}))]);
+    let output = json!({ "name": "w", "steps": steps, "output": text });
+    assert_eq!(found(&output), [pair("/output", "SECRET_NOT_ALLOWED")]);
+    let trigger = json!({ "type": "event", "event": "e", "match": bare });
+    let triggered = json!({ "name": "w", "steps": steps, "trigger": trigger });
+    assert_eq!(found(&triggered), [pair("/trigger/match", "SECRET_NOT_ALLOWED")]);
+}
+
+#[test]
+fn a_secret_s_name_is_written_out() {
+    for bad in
+        ["secret(input.name)", "secret()", "'key'.secret()", "secret('1')", "secret('a', 'b')"]
+    {
+        let step =
+            json!({ "id": "a", "type": "log", "config": { "message": format!("${{{bad}}}") } });
+        let found = problems(&json!({ "name": "w", "steps": [step] }));
+        assert_eq!(found, [pair("/steps/0/config/message", "EXPRESSION_INVALID")], "{bad}");
+    }
+}
