@@ -28,4 +28,4 @@ pub use meter::Meter;
 pub use resolver::{Resolver, SystemResolver};
 pub use response::{Receipt, Response};
 pub use rule::{Rule, RuleError};
-pub use secrets::{NoSecrets, SecretRefused, Secrets};
+pub use secrets::{NoSecrets, Outlet, SecretRefused, Secrets, Written};

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::destination::Destination;
 use crate::error::EgressError;
-use crate::secrets::Secrets;
+use crate::secrets::{Outlet, Secrets, Written};
 use crate::swap;
 
 /// One request of a chain, with placeholders where secrets go.
@@ -64,7 +64,12 @@ impl Hop {
         for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
             self.headers.remove(name);
         }
-        let holds = |bytes: &[u8]| !matches!(secrets.swap(bytes, &self.destination), Ok(None));
+        let outlet = Outlet {
+            destination: &self.destination,
+            method: &self.method,
+            written: Written::Plain,
+        };
+        let holds = |bytes: &[u8]| !matches!(secrets.swap(bytes, &outlet), Ok(None));
         let secret: Vec<_> = self
             .headers
             .iter()
@@ -74,7 +79,7 @@ impl Hop {
         for name in secret {
             self.headers.remove(name);
         }
-        match secrets.swap(&self.body, &self.destination) {
+        match secrets.swap(&self.body, &outlet) {
             Ok(None) => Ok(()),
             Ok(Some(_)) => {
                 Err(EgressError::SecretRedirected { destination: self.destination.origin() })

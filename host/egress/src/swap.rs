@@ -4,6 +4,7 @@
 //! stays one part.
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use url::{Url, form_urlencoded};
@@ -11,7 +12,7 @@ use url::{Url, form_urlencoded};
 use crate::destination::Destination;
 use crate::error::EgressError;
 use crate::redirect::Hop;
-use crate::secrets::{SecretRefused, Secrets};
+use crate::secrets::{Outlet, SecretRefused, Secrets, Written};
 
 /// What a part of a path cannot hold as it is. Source: RFC 3986, section 3.3.
 const SEGMENT: &AsciiSet = &CONTROLS
@@ -35,7 +36,8 @@ const SEGMENT: &AsciiSet = &CONTROLS
 /// The same request with its secrets. It is for the wire alone; a redirect goes on from the one without.
 pub(crate) fn reveal(hop: &Hop, secrets: &dyn Secrets) -> Result<Hop, EgressError> {
     let to = &hop.destination;
-    let swap = |bytes: &[u8]| secrets.swap(bytes, to).map_err(|refused| secret(refused, to));
+    let outlet = Outlet { destination: to, method: &hop.method, written: Written::Plain };
+    let swap = |bytes: &[u8]| secrets.swap(bytes, &outlet).map_err(|refused| secret(refused, to));
     let mut headers = HeaderMap::with_capacity(hop.headers.len());
     for (name, value) in &hop.headers {
         let value = match swap(value.as_bytes())? {
@@ -44,7 +46,9 @@ pub(crate) fn reveal(hop: &Hop, secrets: &dyn Secrets) -> Result<Hop, EgressErro
         };
         headers.append(name.clone(), value);
     }
-    let body = swap(&hop.body)?.map_or_else(|| hop.body.clone(), Bytes::from);
+    let body = Outlet { written: written(&hop.headers), ..outlet };
+    let body = secrets.swap(&hop.body, &body).map_err(|refused| secret(refused, to))?;
+    let body = body.map_or_else(|| hop.body.clone(), Bytes::from);
     let mut url = hop.destination.url().clone();
     let path = path(&url, &swap)?;
     let query = query(&url, &swap)?;
@@ -60,6 +64,20 @@ pub(crate) fn reveal(hop: &Hop, secrets: &dyn Secrets) -> Result<Hop, EgressErro
     }
     let destination = Destination::parse(url.as_str())?;
     Ok(Hop { method: hop.method.clone(), destination, headers, body })
+}
+
+/// How a body with these headers writes text: a quote in a secret must not end a string of JSON.
+fn written(headers: &HeaderMap) -> Written {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    if essence == "application/json" || essence.ends_with("+json") {
+        Written::Json
+    } else if essence == "application/x-www-form-urlencoded" {
+        Written::Form
+    } else {
+        Written::Plain
+    }
 }
 
 /// A secret that was to go where it may not.

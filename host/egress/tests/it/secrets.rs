@@ -6,7 +6,7 @@ use bytes::Bytes;
 use engine::failure::{ErrorCode, Failure};
 use http::Request;
 use stateflow_egress::{
-    Caps, Destination, EgressError, Grant, How, Party, Private, Response, SecretRefused, Secrets,
+    Caps, EgressError, Grant, How, Outlet, Party, Private, Response, SecretRefused, Secrets,
 };
 
 use crate::{egress, how, loopback, server, text};
@@ -18,12 +18,12 @@ const SECRET: &str = "a/b&c=d ?#%41";
 struct Vault(Vec<u16>);
 
 impl Secrets for Vault {
-    fn swap(&self, bytes: &[u8], to: &Destination) -> Result<Option<Vec<u8>>, SecretRefused> {
+    fn swap(&self, bytes: &[u8], to: &Outlet<'_>) -> Result<Option<Vec<u8>>, SecretRefused> {
         let text = String::from_utf8_lossy(bytes);
         if !text.contains(PLACEHOLDER) {
             return Ok(None);
         }
-        if !self.0.contains(&to.port()) {
+        if !self.0.contains(&to.destination.port()) {
             return Err(SecretRefused { name: "api-key".into() });
         }
         Ok(Some(text.replace(PLACEHOLDER, SECRET).into_bytes()))
