@@ -1,9 +1,10 @@
 //! Rule `arrows`: crates depend downwards only, and crates on one floor do not know each other.
 //!
 //! ```text
-//!   5   cli                                 composes
-//!   4   api        host/worker              serves, drives
-//!   3   host/store   host/sandbox   plugins/native   host/postgres
+//!   6   cli                                 composes
+//!   5   api        host/worker              serves, drives
+//!   4   host/store   host/sandbox   plugins/native   host/postgres
+//!   3   host/secrets                        keeps from everybody
 //!   2   host/egress                         lets out
 //!   1   engine                              decides
 //! ```
@@ -17,21 +18,29 @@ use super::Finding;
 use crate::repository::Repository;
 
 /// What each crate may depend on. `dev-dependencies` are free: they ship nothing.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("engine", &[]),
     ("host/store", &["engine"]),
     ("host/egress", &["engine"]),
-    ("host/sandbox", &["engine", "host/egress"]),
-    ("plugins/native", &["engine", "host/egress"]),
+    ("host/secrets", &["engine", "host/egress"]),
+    ("host/sandbox", &["engine", "host/egress", "host/secrets"]),
+    ("plugins/native", &["engine", "host/egress", "host/secrets"]),
     ("host/postgres", &[]),
-    ("host/worker", &["engine", "host/store", "host/egress", "host/sandbox", "plugins/native"]),
-    ("api", &["engine", "host/store", "host/egress", "host/sandbox", "plugins/native"]),
+    (
+        "host/worker",
+        &["engine", "host/store", "host/egress", "host/secrets", "host/sandbox", "plugins/native"],
+    ),
+    (
+        "api",
+        &["engine", "host/store", "host/egress", "host/secrets", "host/sandbox", "plugins/native"],
+    ),
     (
         "cli",
         &[
             "engine",
             "host/store",
             "host/egress",
+            "host/secrets",
             "host/sandbox",
             "plugins/native",
             "host/postgres",
