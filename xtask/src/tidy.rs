@@ -6,6 +6,7 @@ mod environment;
 mod markers;
 mod names;
 mod opening;
+mod promises;
 mod rooms;
 mod sizes;
 
@@ -88,6 +89,7 @@ fn rules(repository: &Repository) -> Result<Vec<Finding>> {
     findings.extend(environment::check(repository));
     findings.extend(markers::check(repository));
     findings.extend(doc_paths::check(repository));
+    findings.extend(promises::check(repository));
     findings.extend(frozen::check(repository)?);
     Ok(findings)
 }

@@ -1,7 +1,11 @@
 //! One attempt on the guests' runtime: a fresh store and instance inside every limit, thrown away
 //! afterwards.
 
-use std::time::Instant;
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use engine::attempt::AttemptContext;
 use tokio::time;
@@ -13,7 +17,7 @@ use crate::{
     config::{CallLimits, SandboxConfig},
     guest::{Guest, MAX_HANDLES, ProgramStart, Streams},
     limiter::Limiter,
-    outbound::{Outbound, Reach},
+    outbound::{Held, Outbound, Reach},
     prepared::{Ending, Prepared},
     turns::Share,
 };
@@ -33,6 +37,7 @@ pub(crate) struct Attempt {
     pub(crate) cancel: CancellationToken,
     pub(crate) streams: Streams,
     pub(crate) reach: Option<Reach>,
+    pub(crate) holder: Held,
 }
 
 /// Which of the plugin's exports is called.
@@ -56,6 +61,8 @@ pub(crate) struct Ended {
     pub(crate) outcome: Result<Ending, Interruption>,
     pub(crate) fuel_used: u64,
     pub(crate) peak_memory_bytes: u64,
+    /// How long it was on a processor, the host functions that it called included.
+    pub(crate) busy: Duration,
     pub(crate) denials: u32,
 }
 
@@ -84,7 +91,8 @@ impl Attempt {
         };
         let deadline = time::Instant::from_std(self.deadline);
         // Boxed: the guest's future is large and this one is moved to another runtime.
-        let guest = Box::pin(self.guest(&mut store));
+        let busy = AtomicU64::new(0);
+        let guest = Box::pin(timed(self.guest(&mut store), &busy));
         let outcome = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(Interruption::Cancelled),
@@ -98,6 +106,7 @@ impl Attempt {
             outcome,
             fuel_used: self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0)),
             peak_memory_bytes: store.data().limiter.peak_bytes(),
+            busy: Duration::from_nanos(busy.into_inner()),
             denials: store.data().limiter.denials(),
         }
     }
@@ -120,7 +129,8 @@ impl Attempt {
         let limiter = Limiter::new(self.limits.memory_bytes, &config.shape);
         let cancel = self.cancel.clone();
         let log = self.streams.log.clone();
-        let outbound = Outbound::new(self.reach.clone(), &self.namespace, self.deadline, log);
+        let held = self.holder.clone();
+        let outbound = Outbound::new(self.reach.clone(), &self.namespace, self.deadline, log, held);
         let guest = Guest::new(limiter, self.deadline, cancel, &self.streams, outbound, program);
         let mut store = Store::new(self.plugin.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
@@ -139,9 +149,23 @@ impl Ended {
             outcome: Err(Interruption::Trapped(error)),
             fuel_used: 0,
             peak_memory_bytes: 0,
+            busy: Duration::ZERO,
             denials: 0,
         }
     }
+}
+
+/// The same, with the time that its polls take added up, in nanoseconds. Between two of them it waits for something.
+async fn timed<T>(work: impl Future<Output = T>, nanos: &AtomicU64) -> T {
+    let mut work = pin!(work);
+    std::future::poll_fn(|context| {
+        let start = Instant::now();
+        let polled = work.as_mut().poll(context);
+        let spent = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        nanos.fetch_add(spent, Ordering::Relaxed);
+        polled
+    })
+    .await
 }
 
 /// Runs at every tick while guest code does. Decides by the clock and not by counting ticks: they

@@ -15,7 +15,7 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    bindings::step::stateflow::plugin::{http, log},
+    bindings::step::stateflow::plugin::{http, log, revealing, secrets, signing},
     config::SandboxConfig,
     exit_code,
     guest_http::WasiOutbound,
@@ -154,5 +154,8 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     exit_code::link(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     http::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    secrets::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    signing::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    revealing::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     log::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
 }

@@ -20,6 +20,7 @@ mod error;
 mod exit_code;
 mod guest;
 mod guest_http;
+mod guest_secrets;
 mod guest_threads;
 mod inspection;
 mod limiter;

@@ -57,6 +57,11 @@ impl LogBuffer {
         });
     }
 
+    /// How many requests there are receipts of, and how many lines were dropped so far.
+    pub(crate) fn tally(&self) -> (u64, u64) {
+        self.with(|inner| ((inner.lines.len() - inner.own) as u64, inner.dropped))
+    }
+
     /// The last of what was logged, for the message of a failure.
     pub(crate) fn tail(&self, lines: usize) -> String {
         self.with(|inner| {

@@ -10,10 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use egress::{
-    Caps, Destination, Egress, EgressError, Grant, How, Meter, NoSecrets, Private, Receipt,
+    Caps, Destination, Egress, EgressError, Grant, How, Meter, NoSecrets, Private, Receipt, Secrets,
 };
 use engine::attempt::LogLevel;
 use http::Request;
+use secrets::Holder;
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, time};
 use tokio_util::task::AbortOnDropHandle;
@@ -29,6 +30,9 @@ pub struct Reach {
     pub grant: Arc<Grant>,
 }
 
+/// What placeholders stand for on the way out, and whose values are taken out of what comes back.
+pub(crate) type Held = Option<Arc<Holder>>;
+
 /// See the module.
 #[derive(Clone)]
 pub(crate) struct Outbound {
@@ -37,6 +41,7 @@ pub(crate) struct Outbound {
     meter: Arc<Meter>,
     deadline: Instant,
     log: LogBuffer,
+    held: Held,
     runtime: Option<Handle>,
 }
 
@@ -54,6 +59,7 @@ impl Outbound {
         tenant: &str,
         deadline: Instant,
         log: LogBuffer,
+        held: Held,
     ) -> Self {
         let caps = reach.as_ref().map(|reach| *reach.grant.caps()).unwrap_or_default();
         Self {
@@ -62,7 +68,20 @@ impl Outbound {
             meter: Meter::new(&caps),
             deadline,
             log,
+            held,
             runtime: Handle::try_current().ok(),
+        }
+    }
+
+    /// The attempt's secrets.
+    pub(crate) fn held(&self) -> Option<&Holder> {
+        self.held.as_deref()
+    }
+
+    fn secrets(&self) -> Arc<dyn Secrets> {
+        match &self.held {
+            Some(holder) => Arc::clone(holder) as Arc<dyn Secrets>,
+            None => Arc::new(NoSecrets),
         }
     }
 
@@ -108,7 +127,7 @@ impl Outbound {
             redirects: 0,
             deadline: time::Instant::from_std(deadline),
             max_response_bytes: reach.grant.caps().response_bytes,
-            secrets: Arc::new(NoSecrets),
+            secrets: self.secrets(),
             meter: Arc::clone(&self.meter),
         };
         let tenant = Arc::clone(&self.tenant);

@@ -13,8 +13,11 @@ const USE_A_WASI_TARGET: &str =
     "build for wasm32-wasip1 or wasm32-wasip2, or build a component with the Rust SDK";
 
 /// Interfaces that the host links, without their versions.
-const PROVIDED: [&str; 26] = [
+const PROVIDED: [&str; 29] = [
     "stateflow:plugin/http",
+    "stateflow:plugin/revealing",
+    "stateflow:plugin/secrets",
+    "stateflow:plugin/signing",
     "stateflow:plugin/log",
     "stateflow:plugin/types",
     "stateflow:program/exit",

@@ -17,6 +17,7 @@ use engine::{
     attempt::{AttemptContext, AttemptReport},
     failure::{ErrorCode, Failure},
 };
+use secrets::Holder;
 use serde_json::Value;
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -75,6 +76,8 @@ pub struct PluginCall {
     pub share: Share,
     /// What it may reach; nothing, if nothing is given.
     pub reach: Option<Reach>,
+    /// The secrets that it may use; none, if none is given.
+    pub holder: Option<Arc<Holder>>,
     /// Stops the guest within about one tick.
     pub cancel: CancellationToken,
 }
@@ -88,6 +91,12 @@ pub struct PluginReport {
     pub fuel_used: u64,
     /// The most linear memory that it held.
     pub peak_memory_bytes: u64,
+    /// How long it was on a processor.
+    pub busy: Duration,
+    /// Requests that it made or was denied.
+    pub requests: u64,
+    /// Log lines over the limits.
+    pub dropped_lines: u64,
 }
 
 impl Sandbox {
@@ -206,6 +215,7 @@ impl Sandbox {
             cancel: call.cancel,
             streams,
             reach: call.reach,
+            holder: call.holder,
         };
         self.supervise(attempt).await
     }
@@ -223,6 +233,7 @@ impl Sandbox {
             cancel: CancellationToken::new(),
             streams: Streams::new(&self.0.config),
             reach: None,
+            holder: None,
         };
         let report = self.supervise(attempt).await.report;
         let faulty = |what: String| {
@@ -306,21 +317,41 @@ fn facts(attempt: &AttemptContext, timeout: Duration) -> Call {
 }
 
 fn report(bench: &Bench<'_>, ended: Ended) -> PluginReport {
-    let (fuel_used, peak_memory_bytes) = (ended.fuel_used, ended.peak_memory_bytes);
+    let (fuel_used, peak_memory_bytes, busy) =
+        (ended.fuel_used, ended.peak_memory_bytes, ended.busy);
     let result = bench.judge(ended);
-    let report = AttemptReport { result, logs: bench.streams.log.finish() };
-    PluginReport { report, fuel_used, peak_memory_bytes }
+    PluginReport { fuel_used, peak_memory_bytes, busy, ..told(bench.streams, result) }
 }
 
 /// The guest did not answer in time to be counted.
 fn stopped(streams: &Streams, failure: Failure) -> PluginReport {
-    let report = AttemptReport { result: Err(failure), logs: streams.log.finish() };
-    PluginReport { report, fuel_used: 0, peak_memory_bytes: 0 }
+    told(streams, Err(failure))
 }
 
 /// The guest never ran.
 fn refused(failure: Failure) -> PluginReport {
-    PluginReport { report: AttemptReport::of(Err(failure)), fuel_used: 0, peak_memory_bytes: 0 }
+    PluginReport {
+        report: AttemptReport::of(Err(failure)),
+        fuel_used: 0,
+        peak_memory_bytes: 0,
+        busy: Duration::ZERO,
+        requests: 0,
+        dropped_lines: 0,
+    }
+}
+
+/// A result, with what stands in the attempt's log.
+fn told(streams: &Streams, result: Result<Value, Failure>) -> PluginReport {
+    let (requests, dropped_lines) = streams.log.tally();
+    let report = AttemptReport { result, logs: streams.log.finish() };
+    PluginReport {
+        report,
+        fuel_used: 0,
+        peak_memory_bytes: 0,
+        busy: Duration::ZERO,
+        requests,
+        dropped_lines,
+    }
 }
 
 fn host_failed() -> Failure {

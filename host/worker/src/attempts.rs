@@ -114,13 +114,16 @@ impl Attempts {
         call.config = start.config;
         let stop_with_us = call.cancel.clone().drop_guard();
         let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);
-        let called =
-            tokio::time::timeout(bound, self.plugins.sandbox().call(&plugin.plugin, call)).await;
-        drop(stop_with_us);
-        called.map_or_else(
-            |_| AttemptReport::of(Err(timed_out(start.timeout_ms))),
-            |called| called.report,
-        )
+        let running = self.metrics.plugins.begin(&plugin.name);
+        let began = Instant::now();
+        let calling = self.plugins.sandbox().call(&plugin.plugin, call);
+        let called = tokio::time::timeout(bound, calling).await;
+        drop((running, stop_with_us));
+        let Ok(called) = called else {
+            return AttemptReport::of(Err(timed_out(start.timeout_ms)));
+        };
+        self.metrics.plugins.ended(&plugin.name, began.elapsed(), &called);
+        called.report
     }
 
     /// The plugin, and its call but for the config.
@@ -131,7 +134,8 @@ impl Attempts {
         context: AttemptContext,
         start: &StartAttempt,
     ) -> Result<(Arc<Known>, PluginCall), Failure> {
-        let plugin = self.plugins.get(namespace_id, &context.namespace, digest).await?;
+        let metrics = &self.metrics.plugins;
+        let plugin = self.plugins.get(namespace_id, &context.namespace, digest, metrics).await?;
         let allowed = self.policies.of(namespace_id, &context.namespace).await?;
         let reach = self.policies.reach(&allowed, &plugin.name, &plugin.grants, &start.step)?;
         let call = PluginCall {
@@ -140,6 +144,7 @@ impl Attempts {
             limits: allowed.lowered(self.limits(&start.step, start.timeout_ms)),
             share: allowed.share(),
             reach,
+            holder: None,
             cancel: CancellationToken::new(),
         };
         Ok((plugin, call))

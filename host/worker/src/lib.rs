@@ -11,6 +11,7 @@ mod kin;
 mod maintenance;
 mod tenure;
 
+mod apart;
 mod attempts;
 mod plans;
 mod plugins;

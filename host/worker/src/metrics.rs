@@ -1,8 +1,12 @@
 //! What a worker counts.
 
+mod plugins;
+
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
+
+pub(crate) use plugins::PluginMetrics;
 
 /// The worker's metrics.
 #[derive(Clone, Debug)]
@@ -10,6 +14,7 @@ pub struct WorkerMetrics {
     pub(crate) finished: IntCounterVec,
     pub(crate) attempts: IntCounterVec,
     pub(crate) attempt_seconds: HistogramVec,
+    pub(crate) plugins: PluginMetrics,
     pub(crate) claimed: IntCounter,
     pub(crate) driving: IntGauge,
     pub(crate) refused: IntCounter,
@@ -38,6 +43,7 @@ impl WorkerMetrics {
                     .buckets(prometheus::exponential_buckets(0.0005, 4.0, 10)?),
                 &["step_type"],
             )?,
+            plugins: PluginMetrics::register(registry)?,
             claimed: IntCounter::new("stateflow_executions_claimed_total", "leases taken")?,
             driving: IntGauge::new("stateflow_executions_driven", "executions under lease here")?,
             refused: IntCounter::new(

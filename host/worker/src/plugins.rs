@@ -8,6 +8,9 @@ use moka::future::Cache;
 use sandbox::{Prepared, Sandbox};
 use store::{Store, StoreError};
 
+use crate::apart::apart;
+use crate::metrics::PluginMetrics;
+
 /// Digests whose plugin is kept at hand. The sandbox bounds the machine code behind them.
 const KEPT: u64 = 1_000;
 
@@ -41,24 +44,39 @@ impl Plugins {
         namespace_id: i32,
         namespace: &str,
         digest: &str,
+        metrics: &PluginMetrics,
     ) -> Result<Arc<Known>, Failure> {
-        let load = async {
-            let unread = |error| unread(digest, error);
-            let stored = self.store.plugin_of(namespace_id, digest).await.map_err(unread)?;
-            let grants = stored.grants.clone().unwrap_or_default();
-            let known = |plugin| Arc::new(Known { plugin, name: stored.name.clone(), grants });
-            if let Some(plugin) = self.sandbox.cached(&stored.component_digest).await {
-                return Ok(known(plugin));
-            }
-            let component =
-                self.store.plugin_component(namespace_id, digest).await.map_err(unread)?;
-            let prepared = self.sandbox.prepare(namespace, &component).await;
-            prepared.map(known).map_err(|error| {
-                Failure::new(ErrorCode::Internal, format!("plugin {digest}: {error}"))
-            })
-        };
+        let loader = self.clone();
+        let (namespace, metrics) = (namespace.to_owned(), metrics.clone());
+        let wanted = digest.to_owned();
+        let load =
+            apart(async move { loader.load(namespace_id, &namespace, &wanted, &metrics).await });
         let key = (namespace_id, digest.to_owned());
         self.cache.try_get_with(key, load).await.map_err(|failure: Arc<Failure>| (*failure).clone())
+    }
+
+    async fn load(
+        &self,
+        namespace_id: i32,
+        namespace: &str,
+        digest: &str,
+        metrics: &PluginMetrics,
+    ) -> Result<Arc<Known>, Failure> {
+        let unread = |error| unread(digest, error);
+        let stored = self.store.plugin_of(namespace_id, digest).await.map_err(unread)?;
+        let known = |plugin: Prepared| {
+            metrics.loaded(&stored.name, plugin.receipt().cached);
+            let grants = stored.grants.clone().unwrap_or_default();
+            Arc::new(Known { plugin, name: stored.name.clone(), grants })
+        };
+        if let Some(plugin) = self.sandbox.cached(&stored.component_digest).await {
+            return Ok(known(plugin));
+        }
+        let component = self.store.plugin_component(namespace_id, digest).await.map_err(unread)?;
+        let prepared = self.sandbox.prepare(namespace, &component).await;
+        prepared
+            .map(known)
+            .map_err(|error| Failure::new(ErrorCode::Internal, format!("plugin {digest}: {error}")))
     }
 }
 

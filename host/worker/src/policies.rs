@@ -14,6 +14,8 @@ use native::{Grants, HTTP_CAPS};
 use sandbox::{CallLimits, Reach, Share};
 use store::Store;
 
+use crate::apart::apart;
+
 /// How long a policy is believed after it was read.
 const BELIEVED_FOR: Duration = Duration::from_secs(2);
 
@@ -62,23 +64,23 @@ impl Policies {
         {
             return Ok(Arc::clone(allowed));
         }
-        let read = match self.0.store.policy(id).await {
-            Ok(stored) => self.allowed(stored.policy),
-            Err(error) => Err(unread(&error.to_string())),
-        };
-        match (read, last) {
-            (Ok(allowed), _) => {
-                let allowed = Arc::new(allowed);
-                let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-                known.insert(namespace.to_owned(), (Instant::now(), Arc::clone(&allowed)));
-                Ok(allowed)
-            }
+        let (reader, name) = (self.clone(), namespace.to_owned());
+        match (apart(async move { reader.read(id, name).await }).await, last) {
+            (Ok(allowed), _) => Ok(allowed),
             (Err(failure), Some((_, allowed))) => {
                 tracing::warn!(namespace, %failure, "going on with the policy as it was");
                 Ok(allowed)
             }
             (Err(failure), None) => Err(failure),
         }
+    }
+
+    async fn read(&self, id: i32, namespace: String) -> Result<Arc<Allowed>, Failure> {
+        let stored = self.0.store.policy(id).await.map_err(|error| unread(&error.to_string()))?;
+        let allowed = Arc::new(self.allowed(stored.policy)?);
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(namespace, (Instant::now(), Arc::clone(&allowed)));
+        Ok(allowed)
     }
 
     /// What a call of a plugin may reach: what it was granted, what the step leaves of that, and what the policies

@@ -179,6 +179,7 @@ fn call_of(sandbox: &Sandbox, config: Value) -> PluginCall {
         limits: sandbox.default_limits(),
         share: Share::WHOLE,
         reach: None,
+        holder: None,
         cancel: CancellationToken::new(),
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn call_of(config: Value, limits: CallLimits) -> PluginCall {
         limits,
         share: Share::WHOLE,
         reach: None,
+        holder: None,
         cancel: CancellationToken::new(),
     }
 }

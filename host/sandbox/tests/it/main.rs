@@ -7,6 +7,7 @@ mod bench;
 mod cancelling;
 mod compiling;
 mod guests;
+mod held_secrets;
 mod isolation;
 mod limits;
 mod programs;

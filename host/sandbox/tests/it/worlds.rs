@@ -96,6 +96,7 @@ async fn call_step(number: u32) -> PluginReport {
         limits: LIMITS,
         share: stateflow_sandbox::Share::WHOLE,
         reach: None,
+        holder: None,
         cancel: CancellationToken::new(),
     };
     sandbox.call(&plugin, call).await

@@ -1,0 +1,118 @@
+//! What a worker counts of plugin calls. The label is the plugin's name: bounded by what somebody has uploaded, and not
+//! by what a guest says.
+
+use std::time::Duration;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use sandbox::PluginReport;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct PluginMetrics {
+    calls: IntCounterVec,
+    wall: HistogramVec,
+    busy: HistogramVec,
+    fuel: HistogramVec,
+    memory: HistogramVec,
+    requests: IntCounterVec,
+    dropped: IntCounterVec,
+    loads: IntCounterVec,
+    running: IntGaugeVec,
+}
+
+impl PluginMetrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(made.clone())).map(|()| made)
+        };
+        let histogram = |name: &str, help: &str, start: f64, factor: f64| {
+            let buckets = prometheus::exponential_buckets(start, factor, 10)?;
+            let made =
+                HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["plugin"])?;
+            registry.register(Box::new(made.clone())).map(|()| made)
+        };
+        let running = IntGaugeVec::new(
+            Opts::new("stateflow_plugin_calls_running", "calls of plugins under way"),
+            &["plugin"],
+        )?;
+        registry.register(Box::new(running.clone()))?;
+        Ok(Self {
+            calls: counter(
+                "stateflow_plugin_calls_total",
+                "calls of plugins that ended, by error code (empty: success)",
+                &["plugin", "code"],
+            )?,
+            wall: histogram(
+                "stateflow_plugin_call_duration_seconds",
+                "wall clock of calls, the wait for a slot included",
+                0.0001,
+                4.0,
+            )?,
+            busy: histogram(
+                "stateflow_plugin_busy_seconds",
+                "time of calls on a processor",
+                0.0001,
+                4.0,
+            )?,
+            fuel: histogram("stateflow_plugin_fuel_units", "fuel of calls", 1_000.0, 8.0)?,
+            memory: histogram(
+                "stateflow_plugin_peak_memory_bytes",
+                "the most linear memory that calls held",
+                65_536.0,
+                4.0,
+            )?,
+            requests: counter(
+                "stateflow_plugin_requests_total",
+                "requests that plugins made or were denied",
+                &["plugin"],
+            )?,
+            dropped: counter(
+                "stateflow_plugin_log_lines_dropped_total",
+                "log lines of plugins over their limits",
+                &["plugin"],
+            )?,
+            loads: counter(
+                "stateflow_plugin_loads_total",
+                "plugins made ready on first use, by where from: disk, or the compiler",
+                &["plugin", "from"],
+            )?,
+            running,
+        })
+    }
+
+    /// A call begins; it is under way until this is dropped.
+    pub(crate) fn begin(&self, plugin: &str) -> Running {
+        let gauge = self.running.with_label_values(&[plugin]);
+        gauge.inc();
+        Running(gauge)
+    }
+
+    /// A call has ended.
+    #[expect(clippy::cast_precision_loss, reason = "a histogram's buckets are coarser")]
+    pub(crate) fn ended(&self, plugin: &str, wall: Duration, report: &PluginReport) {
+        let code = report.report.result.as_ref().err().map_or("", |failure| failure.code.as_str());
+        self.calls.with_label_values(&[plugin, code]).inc();
+        self.wall.with_label_values(&[plugin]).observe(wall.as_secs_f64());
+        self.busy.with_label_values(&[plugin]).observe(report.busy.as_secs_f64());
+        self.fuel.with_label_values(&[plugin]).observe(report.fuel_used as f64);
+        self.memory.with_label_values(&[plugin]).observe(report.peak_memory_bytes as f64);
+        self.requests.with_label_values(&[plugin]).inc_by(report.requests);
+        self.dropped.with_label_values(&[plugin]).inc_by(report.dropped_lines);
+    }
+
+    /// A plugin was made ready.
+    pub(crate) fn loaded(&self, plugin: &str, from_disk: bool) {
+        let from = if from_disk { "disk" } else { "compiler" };
+        self.loads.with_label_values(&[plugin, from]).inc();
+    }
+}
+
+/// A call that is under way.
+pub(crate) struct Running(prometheus::IntGauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
