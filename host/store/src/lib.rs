@@ -10,6 +10,7 @@ pub mod families;
 pub mod forks;
 pub mod namespaces;
 pub mod plugins;
+pub mod secrets;
 pub mod workflows;
 
 pub mod inbox;

@@ -9,4 +9,5 @@ mod leases;
 mod messages;
 mod migrations;
 mod plugins;
+mod secrets;
 mod starts;
