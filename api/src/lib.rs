@@ -22,6 +22,7 @@ mod workflows;
 mod admission;
 mod publish;
 mod request_id;
+mod secrets;
 
 mod error;
 mod extract;

@@ -1,5 +1,6 @@
 //! All routes on one screen.
 
+use ::secrets::secret::MAX_VALUE_BYTES;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Json;
@@ -13,7 +14,8 @@ use utoipa_axum::routes;
 use crate::executions::bulk::MAX_MATCHED;
 use crate::state::ApiState;
 use crate::{
-    approvals, executions, health, messages, namespaces, plugins, request_id, versions, workflows,
+    approvals, executions, health, messages, namespaces, plugins, request_id, secrets, versions,
+    workflows,
 };
 
 /// What a call's own fields may add to its payload.
@@ -91,6 +93,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(bulk)
         .merge(executions)
         .merge(plugins(max_upload_bytes))
+        .merge(secrets_routes())
         .merge(system)
         .split_for_parts();
     router
@@ -112,6 +115,15 @@ fn plugins(max_upload_bytes: usize) -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::life::sign))
         .routes(routes!(plugins::life::collect))
         .layer(DefaultBodyLimit::max(max_upload_bytes + ENVELOPE_BYTES))
+}
+
+fn secrets_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::set, secrets::delete))
+        .routes(routes!(secrets::rotate))
+        // In JSON, a character of a value may take six bytes.
+        .layer(DefaultBodyLimit::max(6 * MAX_VALUE_BYTES + ENVELOPE_BYTES))
 }
 
 /// Handlers take the state like this.

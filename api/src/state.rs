@@ -10,6 +10,7 @@ use engine::plan::Plan;
 use native::NativeSteps;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use sandbox::Sandbox;
+use secrets::Keyring;
 use store::executions::Execution;
 use store::starts::Starter;
 use store::wakeups::Wakeups;
@@ -42,6 +43,8 @@ pub struct ApiParts {
     pub native: NativeSteps,
     /// Judges and compiles uploads.
     pub sandbox: Sandbox,
+    /// What seals secrets; without it, none can be set.
+    pub secrets: Option<Keyring>,
     /// The process's metrics.
     pub registry: Registry,
     /// The largest upload, in bytes.
@@ -63,6 +66,7 @@ pub struct Inner {
     pub(crate) wakeups: Wakeups,
     pub(crate) native: NativeSteps,
     pub(crate) sandbox: Sandbox,
+    pub(crate) secrets: Option<Keyring>,
     pub(crate) registry: Registry,
     pub(crate) request_seconds: HistogramVec,
     pub(crate) max_upload_bytes: usize,
@@ -103,6 +107,7 @@ impl ApiState {
             wakeups: parts.wakeups,
             native: parts.native,
             sandbox: parts.sandbox,
+            secrets: parts.secrets,
             registry: parts.registry,
             request_seconds,
             max_upload_bytes: parts.max_upload_bytes,

@@ -1,9 +1,13 @@
 //! The command line, as clap reads it.
 
+mod secrets;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use egress::IpNet;
+
+pub(crate) use secrets::{SecretsCommand, SecretsKeyOptions, SetSecretOptions};
 
 /// What every command takes that talks to a server.
 const CLIENT: &str = "Client options";
@@ -79,6 +83,11 @@ pub(crate) enum Command {
     Why(ExecutionOptions),
     /// Ask the server how it is.
     Health,
+    /// Set, list and delete what steps may send and nobody may see.
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
+    },
     /// Upload and look at plugins.
     Plugin {
         #[command(subcommand)]
@@ -133,6 +142,8 @@ pub(crate) struct SettingsOptions {
     /// A JSON file with what all namespaces are allowed at most: `egress`, and maxima for `plugins`.
     #[arg(long, value_name = "FILE", env = "STATEFLOW_POLICY")]
     pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keys: SecretsKeyOptions,
     /// `text` or `json`.
     #[arg(long, env = "STATEFLOW_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub(crate) log_format: String,

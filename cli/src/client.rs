@@ -35,6 +35,15 @@ impl Client {
         read(self.send(self.request(Method::POST, path).json(body)).await?).await
     }
 
+    /// DELETE, whose answer is empty.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let response = self.send(self.request(Method::DELETE, path)).await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        read(response).await.map(drop)
+    }
+
     /// A request whose answer is wanted whatever its status.
     pub(crate) async fn exchange(
         &self,

@@ -44,6 +44,7 @@ pub(crate) async fn run(
         .context("cannot set up the plugin sandbox")?;
     let operator = configuration::operator_policy(options)?;
     let (egress, private) = configuration::egress(options)?;
+    let keys = configuration::secrets_keys(options)?;
     let store = Store::open(store_settings).await.context("cannot reach the database")?;
     let policies = Policies::new(store.clone(), egress.clone(), operator, private);
     let native = configuration::native_steps(egress, policies.clone());
@@ -62,6 +63,7 @@ pub(crate) async fn run(
             wakeups: wakeups.clone(),
             native: native.clone(),
             sandbox: sandbox.clone(),
+            secrets: keys.clone(),
             registry: registry.clone(),
             max_upload_bytes: options.max_upload_bytes,
             max_wait: MAX_WAIT,
@@ -74,8 +76,15 @@ pub(crate) async fn run(
     }
     if roles.worker {
         let metrics = WorkerMetrics::register(&registry)?;
-        let parts_of_worker =
-            WorkerParts { store: store.clone(), wakeups, native, sandbox, policies, metrics };
+        let parts_of_worker = WorkerParts {
+            store: store.clone(),
+            wakeups,
+            native,
+            sandbox,
+            policies,
+            secrets: keys,
+            metrics,
+        };
         let worker = Worker::new(configuration::worker(options), parts_of_worker);
         let stop = stop.clone();
         parts.spawn(async move { worker.run(stop).await.context("the worker failed") });

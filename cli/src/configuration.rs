@@ -7,12 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use egress::{Egress, EgressSettings, Private};
 use engine::policy::Policy;
 use native::{HttpSettings, NativeSteps};
 use sandbox::{CallLimits, Isolation, SandboxConfig};
+use secrets::Keyring;
 use store::StoreSettings;
 use worker::{Policies, WorkerSettings};
+use zeroize::Zeroizing;
 
 use crate::arguments::{DatabaseOptions, SettingsOptions};
 use crate::output::Usage;
@@ -133,6 +137,35 @@ pub(crate) fn operator_policy(options: &SettingsOptions) -> anyhow::Result<Polic
     bail!(Usage(format!("the policy {} has faults: {}", path.display(), told.join("; "))))
 }
 
+/// The keys that secrets are sealed with, if there are any.
+pub(crate) fn secrets_keys(options: &SettingsOptions) -> anyhow::Result<Option<Keyring>> {
+    let (text, from) = match (&options.keys.secrets_key, &options.keys.secrets_key_file) {
+        (Some(_), Some(_)) => {
+            bail!(Usage(
+                "STATEFLOW_SECRETS_KEY and --secrets-key-file are both set: use one".into()
+            ))
+        }
+        (None, None) => return Ok(None),
+        (Some(keys), None) => (Zeroizing::new(keys.clone()), "STATEFLOW_SECRETS_KEY".to_owned()),
+        (None, Some(path)) => {
+            let text = fs::read_to_string(path).with_context(|| {
+                format!("cannot read the keys for secrets in {}", path.display())
+            })?;
+            (Zeroizing::new(text), path.display().to_string())
+        }
+    };
+    let keyring = Keyring::parse(&text).map_err(|error| Usage(format!("{from}: {error}")))?;
+    Ok(Some(keyring))
+}
+
+/// The file with the key for secrets, made on first use.
+pub(crate) fn own_secrets_key(directory: &Path) -> anyhow::Result<PathBuf> {
+    make_directory(directory)?;
+    let path = directory.join("secrets.key");
+    make_key(&path, &BASE64_STANDARD.encode(rand::random::<[u8; 32]>()))?;
+    Ok(path)
+}
+
 /// Where downloads are kept: the user's cache directory.
 pub(crate) fn cache_directory() -> PathBuf {
     let set =
@@ -154,16 +187,23 @@ fn cache_key(path: &Path) -> anyhow::Result<[u8; 32]> {
         })?;
         return Ok(key);
     }
-    let key: [u8; 32] = rand::random();
+    make_key(path, &hex::encode(rand::random::<[u8; 32]>()))?;
+    cache_key(path)
+}
+
+/// Writes a key to a file unless there is one, for its owner alone to read. The whole file appears at once, and never in
+/// place of another: of two processes that start together, one makes the key and both read it.
+fn make_key(path: &Path, text: &str) -> anyhow::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let cannot = || format!("cannot make the key {}", path.display());
     let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file =
-        tempfile::NamedTempFile::new_in(directory).context("cannot make the plugins' key")?;
-    file.write_all(hex::encode(key).as_bytes()).context("cannot write the plugins' key")?;
-    // The whole file appears at once, and never in place of another: of two processes that start together, one
-    // makes the key and the other reads it.
+    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(cannot)?;
+    file.write_all(text.as_bytes()).with_context(cannot)?;
     match file.persist_noclobber(path) {
-        Ok(_) => Ok(key),
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => cache_key(path),
-        Err(error) => Err(error.error).with_context(|| format!("cannot make {}", path.display())),
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error).with_context(cannot),
     }
 }

@@ -49,7 +49,7 @@ fn compiler_instructions() -> Option<String> {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    use commands::{bulk, executions, messages, plugins, server, validate, workflows};
+    use commands::{bulk, executions, messages, plugins, secrets, server, validate, workflows};
     let json = arguments.json;
     let client = client::Client::new(&arguments.url, arguments.token.as_deref());
     match arguments.command {
@@ -81,6 +81,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Children(options) => executions::children(options, &client?, json).await,
         Command::Why(options) => executions::why(options, &client?, json).await,
         Command::Health => commands::doctor::health(&client?, json).await,
+        Command::Secrets { command } => secrets::secrets(command, &client?, json).await,
         Command::Plugin { command } => match command {
             PluginCommand::Push(options) => plugins::push(options, &client?, json).await,
             PluginCommand::List => plugins::list(&client?, json).await,

@@ -4,6 +4,7 @@
 mod claims;
 mod guests;
 mod guide;
+mod mirror;
 mod server;
 mod upstream;
 
@@ -33,6 +34,7 @@ mod plugin_life;
 mod protocol;
 mod recovery;
 mod requests;
+mod secrets;
 mod starts;
 mod unwinding;
 mod uploads;

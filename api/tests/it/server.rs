@@ -6,6 +6,7 @@ use engine::policy::Policy;
 use prometheus::Registry;
 use reqwest::{Client, Method, RequestBuilder};
 use sandbox::{Sandbox, SandboxConfig};
+use secrets::Keyring;
 use serde_json::{Value, json};
 use stateflow_api::{ApiParts, ApiState, serve};
 use store::starts::Starter;
@@ -36,6 +37,7 @@ pub(crate) struct Server {
     registry: Registry,
     sandbox: Sandbox,
     running: Vec<JoinHandle<()>>,
+    keys: Option<Keyring>,
     pub(crate) database: TestDatabase,
 }
 
@@ -50,7 +52,17 @@ pub(crate) struct Answer {
 impl Server {
     /// The API alone.
     pub(crate) async fn start() -> Self {
-        let database = testing::database().await;
+        Self::with_keys(None).await
+    }
+
+    /// The API alone, with the operator's keys for secrets.
+    pub(crate) async fn with_keys(keys: Option<&str>) -> Self {
+        Self::on(testing::database().await, keys).await
+    }
+
+    /// The API alone, on a database of another server that has stopped.
+    pub(crate) async fn on(database: TestDatabase, keys: Option<&str>) -> Self {
+        let keys = keys.map(|keys| Keyring::parse(keys).unwrap());
         let settings = StoreSettings::new(database.url(), Schema::default());
         Store::migrate(&settings).await.unwrap();
         let store = Store::open(settings).await.unwrap();
@@ -63,6 +75,7 @@ impl Server {
             wakeups: wakeups.clone(),
             native: native_steps(),
             sandbox: sandbox.clone(),
+            secrets: keys.clone(),
             registry: registry.clone(),
             max_upload_bytes: MAX_UPLOAD,
             max_wait: Duration::from_mins(1),
@@ -75,7 +88,7 @@ impl Server {
         let serving = serve(listener, state, stop.clone());
         let running = vec![writer, tokio::spawn(async move { serving.await.unwrap() })];
         let client = Client::new();
-        Self { store, base, client, stop, wakeups, registry, sandbox, running, database }
+        Self { store, base, client, stop, wakeups, registry, sandbox, running, keys, database }
     }
 
     /// The API and a worker.
@@ -98,6 +111,7 @@ impl Server {
             native: native::NativeSteps::new(egress, http),
             policies,
             sandbox: self.sandbox.clone(),
+            secrets: self.keys.clone(),
             metrics: WorkerMetrics::register(&self.registry).unwrap(),
         };
         let worker = Worker::new(WorkerSettings::default(), parts);
@@ -107,11 +121,17 @@ impl Server {
 
     /// Stops everything in order.
     pub(crate) async fn stop(self) {
+        self.leave().await;
+    }
+
+    /// Stops everything in order, and leaves the database to another server.
+    pub(crate) async fn leave(self) -> TestDatabase {
         self.stop.cancel();
         for running in self.running {
             running.await.unwrap();
         }
         self.store.close().await;
+        self.database
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -23,6 +23,10 @@ pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
     if let Some(scratch) = &scratch {
         options.settings.data_dir = scratch.path().to_owned();
     }
+    let settings = &mut options.settings;
+    if settings.keys.secrets_key.is_none() && settings.keys.secrets_key_file.is_none() {
+        settings.keys.secrets_key_file = Some(configuration::own_secrets_key(&settings.data_dir)?);
+    }
     let address = format!("127.0.0.1:{}", options.port);
     let listener = TcpListener::bind(&address)
         .await

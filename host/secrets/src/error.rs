@@ -71,6 +71,14 @@ pub enum SignError {
         /// The name that was asked for.
         name: String,
     },
+    /// There is one, and it cannot be opened.
+    #[error("the secret `{name}` cannot be used: {why}")]
+    Closed {
+        /// The name that was asked for.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// It is not among those that the step may use in this way.
     #[error("the secret `{name}` is not granted to this step for {what}")]
     NotAllowed {

@@ -35,6 +35,17 @@ pub enum Names {
 }
 
 impl Names {
+    fn and(self, more: Self) -> Self {
+        match (self, more) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::None, other) | (other, Self::None) => other,
+            (Self::Only(mut names), Self::Only(more)) => {
+                names.extend(more);
+                Self::Only(names)
+            }
+        }
+    }
+
     fn have(&self, name: &str) -> bool {
         match self {
             Self::None => false,
@@ -61,6 +72,16 @@ impl Reach {
         Self { send: Names::All, ..Self::default() }
     }
 
+    /// What a plugin may do that was granted nothing of its own: send what the workflow's author put into its config.
+    pub fn of_config(placeholders: &Placeholders, config: &Value) -> Self {
+        if !may_stand_in(config) {
+            return Self::default();
+        }
+        let found = placeholders.find(config.to_string().as_bytes());
+        let names = found.into_iter().map(|found| found.name).collect();
+        Self { send: Names::Only(names), ..Self::default() }
+    }
+
     /// What a plugin may do that was granted these: send them and sign with them, but not see them.
     pub fn of_plugin(granted: impl IntoIterator<Item = String>) -> Self {
         let names = Names::Only(granted.into_iter().collect());
@@ -81,6 +102,17 @@ impl Holder {
     /// For an attempt of the execution whose placeholders these are.
     pub fn new(placeholders: Placeholders, opened: Arc<Opened>, reach: Reach) -> Self {
         Self { placeholders, opened, reach, revealed: Mutex::default() }
+    }
+
+    /// The same secrets, with this reach beside the one that there is.
+    #[must_use]
+    pub fn with(&self, more: Reach) -> Self {
+        let reach = Reach {
+            send: self.reach.send.clone().and(more.send),
+            sign: self.reach.sign.clone().and(more.sign),
+            reveal: self.reach.reveal.clone().and(more.reveal),
+        };
+        Self::new(self.placeholders, Arc::clone(&self.opened), reach)
     }
 
     /// What stands for a secret until it is sent. There is one for any name that may be sent.
@@ -186,7 +218,7 @@ impl Holder {
         if !granted.have(name) {
             return Err(SignError::NotAllowed { name: name.to_owned(), what });
         }
-        self.opened.get(name).ok_or_else(|| SignError::Unknown { name: name.to_owned() })
+        self.opened.get(name).ok_or_else(|| self.opened.missing(name))
     }
 }
 

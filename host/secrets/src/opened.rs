@@ -6,6 +6,7 @@ use std::sync::Arc;
 use egress::{Destination, Rule};
 use http::Method;
 
+use crate::error::SignError;
 use crate::scrubber::Scrubber;
 use crate::secret::SecretValue;
 
@@ -29,6 +30,7 @@ impl Secret {
 #[derive(Debug, Default)]
 pub struct Opened {
     secrets: BTreeMap<String, Secret>,
+    closed: BTreeMap<String, String>,
     scrubber: Arc<Scrubber>,
 }
 
@@ -36,7 +38,21 @@ impl Opened {
     /// By their names.
     pub fn new(secrets: BTreeMap<String, Secret>) -> Self {
         let scrubber = Scrubber::new(secrets.iter().map(|(name, it)| (name.as_str(), &it.value)));
-        Self { secrets, scrubber: Arc::new(scrubber) }
+        Self { secrets, closed: BTreeMap::new(), scrubber: Arc::new(scrubber) }
+    }
+
+    /// And these could not be opened, for these reasons.
+    pub fn with_closed(self, closed: BTreeMap<String, String>) -> Self {
+        Self { closed, ..self }
+    }
+
+    /// Why there is no such secret, or why it cannot be used.
+    pub(crate) fn missing(&self, name: &str) -> SignError {
+        let name = name.to_owned();
+        match self.closed.get(&name) {
+            Some(why) => SignError::Closed { why: why.clone(), name },
+            None => SignError::Unknown { name },
+        }
     }
 
     /// The secret with this name.
@@ -51,6 +67,6 @@ impl Opened {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
+        self.secrets.is_empty() && self.closed.is_empty()
     }
 }

@@ -15,9 +15,9 @@ pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// A secret names no more destinations.
 pub const MAX_RULES: usize = 64;
 /// A namespace has no more secrets.
-pub const MAX_SECRETS: usize = 1000;
+pub const MAX_SECRETS: u32 = 1000;
 /// All values of a namespace together: every worker that serves it holds them, each in all its forms.
-pub const MAX_NAMESPACE_BYTES: usize = 1 << 20;
+pub const MAX_NAMESPACE_BYTES: u32 = 1 << 20;
 
 /// A value. It is wiped from memory when it is dropped, and no debug output shows it.
 #[derive(Clone, PartialEq, Eq)]

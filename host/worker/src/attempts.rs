@@ -3,18 +3,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::attempt::{AttemptContext, AttemptReport};
+use engine::attempt::{AttemptContext, AttemptReport, LogLevel, LogLine};
+use engine::capability::{CapabilityKind, CapabilitySet};
 use engine::failure::{ErrorCode, Failure, RetryAdvice};
 use engine::machine::StartAttempt;
+use engine::placeholder::Placeholders;
 use engine::plan::PlannedStep;
 use engine::step_type::StepType;
 use native::NativeSteps;
 use sandbox::{CallLimits, PluginCall};
+use secrets::holder::Names;
+use secrets::{Holder, Opened, Reach};
+use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::WorkerMetrics;
 use crate::plugins::{Known, Plugins};
-use crate::policies::Policies;
+use crate::policies::{Allowed, Policies};
+use crate::vault::Vault;
 
 /// How long a sandbox may take beyond an attempt's bound to notice it: it has its own clock, this one only
 /// stands behind it.
@@ -28,31 +34,30 @@ pub(crate) struct Attempts {
     pub(crate) native: NativeSteps,
     pub(crate) plugins: Plugins,
     pub(crate) policies: Policies,
+    pub(crate) vault: Vault,
     pub(crate) metrics: WorkerMetrics,
     /// The operator's bound.
     pub(crate) max_attempt: Duration,
 }
 
 impl Attempts {
-    /// Makes the attempt. Dropping the future stops it.
+    /// Makes the attempt; nothing in its report is a secret. Dropping the future stops it.
     pub(crate) async fn run(
         &self,
         namespace_id: i32,
         context: AttemptContext,
         mut start: StartAttempt,
+        placeholders: Placeholders,
     ) -> AttemptReport {
         let most = u64::try_from(self.max_attempt.as_millis()).unwrap_or(u64::MAX);
         start.timeout_ms = start.timeout_ms.min(most);
         let step_type = start.step.step.step_type.clone();
         let began = Instant::now();
-        let report = match &start.step.kind {
-            StepType::Native(name) => match self.allow_native(namespace_id, name, &context).await {
-                Ok(()) => self.run_native(name, &context, start.config, start.timeout_ms).await,
-                Err(failure) => AttemptReport::of(Err(failure)),
-            },
-            // The core never wishes for one.
-            StepType::Control(kind) => AttemptReport::of(Err(no_such_type(kind.as_str()))),
-            StepType::Plugin(_) => self.run_plugin(namespace_id, context, start).await,
+        let report = match self.vault.of(namespace_id).await {
+            Ok(opened) => {
+                self.run_scrubbed(namespace_id, context, start, placeholders, opened).await
+            }
+            Err(failure) => AttemptReport::of(Err(failure)),
         };
         let code = report.result.as_ref().err().map_or("", |failure| failure.code.as_str());
         self.metrics.attempts.with_label_values(&[step_type.as_str(), code]).inc();
@@ -76,19 +81,61 @@ impl Attempts {
         Ok(())
     }
 
+    async fn run_scrubbed(
+        &self,
+        namespace_id: i32,
+        context: AttemptContext,
+        mut start: StartAttempt,
+        placeholders: Placeholders,
+        opened: Arc<Opened>,
+    ) -> AttemptReport {
+        let kind = start.step.kind.clone();
+        let reach = match &kind {
+            StepType::Native(_) => Reach::of_native_step(),
+            StepType::Plugin(_) => Reach::of_config(&placeholders, &start.config),
+            // The core never wishes for one.
+            StepType::Control(kind) => return AttemptReport::of(Err(no_such_type(kind.as_str()))),
+        };
+        let holder = Arc::new(Holder::new(placeholders, opened, reach));
+        if let Err(error) = holder.check(&start.config) {
+            let failure = Failure::permanent(ErrorCode::ConfigInvalid, error.to_string());
+            return AttemptReport::of(Err(failure));
+        }
+        let mut report = match &kind {
+            StepType::Native(name) => {
+                if name == "log" {
+                    // It goes to the process's log before there is a report.
+                    holder.scrubber().value(&mut start.config);
+                }
+                match self.allow_native(namespace_id, name, &context).await {
+                    Ok(()) => {
+                        let secrets = Arc::clone(&holder);
+                        self.run_native(name, &context, start.config, start.timeout_ms, secrets)
+                            .await
+                    }
+                    Err(failure) => AttemptReport::of(Err(failure)),
+                }
+            }
+            _ => self.run_plugin(namespace_id, context, start, &holder).await,
+        };
+        holder.scrubber().report(&mut report);
+        report
+    }
+
     async fn run_native(
         &self,
         name: &str,
         context: &AttemptContext,
         config: serde_json::Value,
         timeout_ms: u64,
+        secrets: Arc<Holder>,
     ) -> AttemptReport {
         let Some(step) = self.native.get(name) else {
             return AttemptReport::of(Err(no_such_type(name)));
         };
         let bound = Duration::from_millis(timeout_ms).min(LONGEST);
         let deadline = Instant::now() + bound;
-        let run = step.run(context, deadline, config);
+        let run = step.run(context, deadline, config, secrets);
         match tokio::time::timeout_at(deadline.into(), run).await {
             Ok(report) => report,
             Err(_) => AttemptReport::of(Err(timed_out(timeout_ms))),
@@ -100,18 +147,20 @@ impl Attempts {
         namespace_id: i32,
         context: AttemptContext,
         start: StartAttempt,
+        of_config: &Holder,
     ) -> AttemptReport {
         let Some(digest) = &start.step.plugin_digest else {
             let message = format!("`{}` is locked to no digest", start.step.step.step_type);
             return AttemptReport::of(Err(Failure::permanent(ErrorCode::PluginMissing, message)));
         };
         // Boxed: it is rarely more than a look at two caches, and large when it is.
-        let preparing = Box::pin(self.prepare(namespace_id, digest, context, &start));
+        let preparing = Box::pin(self.prepare(namespace_id, digest, context, &start, of_config));
         let (plugin, mut call) = match preparing.await {
             Ok(prepared) => prepared,
             Err(failure) => return AttemptReport::of(Err(failure)),
         };
         call.config = start.config;
+        let holder = call.holder.clone();
         let stop_with_us = call.cancel.clone().drop_guard();
         let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);
         let running = self.metrics.plugins.begin(&plugin.name);
@@ -123,7 +172,10 @@ impl Attempts {
             return AttemptReport::of(Err(timed_out(start.timeout_ms)));
         };
         self.metrics.plugins.ended(&plugin.name, began.elapsed(), &called);
-        called.report
+        let mut report = called.report;
+        let seen = holder.map_or_else(Vec::new, |holder| holder.revealed());
+        report.logs.extend(seen.iter().map(|name| revealed(name)));
+        report
     }
 
     /// The plugin, and its call but for the config.
@@ -133,18 +185,20 @@ impl Attempts {
         digest: &str,
         context: AttemptContext,
         start: &StartAttempt,
+        of_config: &Holder,
     ) -> Result<(Arc<Known>, PluginCall), Failure> {
         let metrics = &self.metrics.plugins;
         let plugin = self.plugins.get(namespace_id, &context.namespace, digest, metrics).await?;
         let allowed = self.policies.of(namespace_id, &context.namespace).await?;
         let reach = self.policies.reach(&allowed, &plugin.name, &plugin.grants, &start.step)?;
+        let granted = granted_secrets(&allowed, &plugin.grants, &start.step);
         let call = PluginCall {
             attempt: context,
             config: serde_json::Value::Null,
             limits: allowed.lowered(self.limits(&start.step, start.timeout_ms)),
             share: allowed.share(),
             reach,
-            holder: None,
+            holder: Some(Arc::new(of_config.with(granted))),
             cancel: CancellationToken::new(),
         };
         Ok((plugin, call))
@@ -163,8 +217,29 @@ impl Attempts {
     }
 }
 
+/// The secrets that a plugin was granted, as far as the policies and the step leave them to it.
+fn granted_secrets(allowed: &Allowed, grants: &CapabilitySet, step: &PlannedStep) -> Reach {
+    let left = step.step.limits.as_ref().and_then(|limits| limits.secrets.as_ref());
+    let of = |kind| {
+        let named = grants.iter().filter(|it| it.kind == kind && allowed.allows(it));
+        let named = named.filter(|it| left.is_none_or(|names| names.contains(&it.subject)));
+        Names::Only(named.map(|it| it.subject.clone()).collect())
+    };
+    Reach {
+        send: of(CapabilityKind::Secret),
+        sign: of(CapabilityKind::Sign),
+        reveal: of(CapabilityKind::Reveal),
+    }
+}
+
 fn no_such_type(name: &str) -> Failure {
     Failure::new(ErrorCode::Internal, format!("this worker has no step type `{name}`"))
+}
+
+/// So that the execution's log says it, beside the process's.
+fn revealed(name: &str) -> LogLine {
+    let message = format!("the secret `{name}` was revealed to the plugin");
+    LogLine { level: LogLevel::Warn, message, fields: Map::new() }
 }
 
 fn timed_out(timeout_ms: u64) -> Failure {

@@ -10,6 +10,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::attempt::{AttemptContext, LogLine};
 use engine::machine::{self, Command, Event, Execution, Family, StartAttempt, Transition};
+use engine::placeholder::Placeholders;
 use store::Store;
 use store::journal::{Disposition, KinAct, Write, Written};
 use store::leases::Claimed;
@@ -366,7 +367,8 @@ impl Drive {
             attempt: number,
         };
         let shared = Arc::clone(&self.shared);
-        let attempt = shared.attempts.run(self.origin.namespace_id, context, start);
+        let placeholders = Placeholders::of(self.execution.callbacks, context.execution_id);
+        let attempt = shared.attempts.run(self.origin.namespace_id, context, start, placeholders);
         tokio::pin!(attempt);
         let deadline = self.sleep_to_deadline();
         tokio::pin!(deadline);

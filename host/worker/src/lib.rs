@@ -17,6 +17,7 @@ mod plans;
 mod plugins;
 mod policies;
 pub use policies::Policies;
+mod vault;
 
 mod clock;
 mod metrics;

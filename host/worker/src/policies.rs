@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use egress::{Caps, Egress, Grant, Party, Private, Rule};
-use engine::capability::{CapabilityKind, CapabilitySet};
+use engine::capability::{Capability, CapabilityKind, CapabilitySet};
 use engine::failure::{ErrorCode, Failure};
 use engine::plan::PlannedStep;
 use engine::policy::{PluginPolicy, Policy, lower};
@@ -92,11 +92,7 @@ impl Policies {
         grants: &CapabilitySet,
         step: &PlannedStep,
     ) -> Result<Option<Reach>, Failure> {
-        let by_kind = grants.iter().any(|it| {
-            it.kind == CapabilityKind::Http
-                && allowed.operator.allows(it)
-                && allowed.namespace.allows(it)
-        });
+        let by_kind = grants.iter().any(|it| it.kind == CapabilityKind::Http && allowed.allows(it));
         if !by_kind {
             return Ok(None);
         }
@@ -151,6 +147,11 @@ impl Grants for Policies {
 }
 
 impl Allowed {
+    /// Whether both policies allow plugins this.
+    pub(crate) fn allows(&self, asked: &Capability) -> bool {
+        self.operator.allows(asked) && self.namespace.allows(asked)
+    }
+
     /// Limits, lowered to what both policies allow.
     pub(crate) fn lowered(&self, limits: CallLimits) -> CallLimits {
         let most = |pick: fn(&PluginPolicy) -> Option<u64>| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use native::NativeSteps;
 use sandbox::Sandbox;
+use secrets::Keyring;
 use store::Store;
 use store::wakeups::Wakeups;
 use store::workers::NewWorker;
@@ -27,6 +28,7 @@ use crate::plans::Plans;
 use crate::plugins::Plugins;
 use crate::policies::Policies;
 use crate::tenure::Tenure;
+use crate::vault::Vault;
 
 /// The wait before registering again after the database was away.
 const REGISTER_AGAIN: Duration = Duration::from_millis(500);
@@ -78,6 +80,8 @@ pub struct WorkerParts {
     pub sandbox: Sandbox,
     /// What namespaces are allowed.
     pub policies: Policies,
+    /// What opens secrets; without it, steps that use one fail.
+    pub secrets: Option<Keyring>,
     /// What it counts.
     pub metrics: WorkerMetrics,
 }
@@ -103,6 +107,7 @@ impl Worker {
                 native: parts.native,
                 plugins,
                 policies: parts.policies,
+                vault: Vault::new(parts.store.clone(), parts.secrets),
                 metrics: parts.metrics.clone(),
                 max_attempt: settings.max_attempt,
             },

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use egress::{Caps, Egress, Grant, How, Meter, NoSecrets, Private};
+use egress::{Caps, Egress, Grant, How, Meter, Private, Secrets};
 use engine::attempt::{AttemptContext, AttemptReport};
 use engine::failure::Failure;
 use schemars::schema_for;
@@ -96,6 +96,7 @@ impl Http {
         attempt: &AttemptContext,
         deadline: Instant,
         config: Value,
+        secrets: Arc<dyn Secrets>,
     ) -> Result<Value, Failure> {
         let config: config::HttpConfig = read_config(config)?;
         let limit = config.response_limit(self.settings.max_response_bytes)?;
@@ -106,7 +107,7 @@ impl Http {
             redirects,
             deadline: deadline.into(),
             max_response_bytes: limit,
-            secrets: Arc::new(NoSecrets),
+            secrets,
             meter: Meter::new(grant.caps()),
         };
         let answer = self.egress.send(&attempt.namespace, &grant, request, how).await?;
@@ -132,7 +133,8 @@ impl NativeStep for Http {
         attempt: &AttemptContext,
         deadline: Instant,
         config: Value,
+        secrets: Arc<dyn Secrets>,
     ) -> AttemptReport {
-        AttemptReport::of(self.attempt(attempt, deadline, config).await)
+        AttemptReport::of(self.attempt(attempt, deadline, config, secrets).await)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use egress::Egress;
+use egress::{Egress, Secrets};
 use engine::attempt::{AttemptContext, AttemptReport};
 use engine::failure::{ErrorCode, Failure};
 use serde::de::DeserializeOwned;
@@ -27,11 +27,13 @@ pub trait NativeStep: Send + Sync {
 
     /// Makes one attempt. Cancellation safe: the future may be dropped at any point, and whatever I/O is under
     /// way goes with it. Nothing that it begins lasts beyond the deadline; the caller stops it there in any case.
+    /// Where the config has placeholders, `secrets` knows what they stand for; they are replaced only on the wire.
     async fn run(
         &self,
         attempt: &AttemptContext,
         deadline: Instant,
         config: Value,
+        secrets: Arc<dyn Secrets>,
     ) -> AttemptReport;
 }
 

@@ -1,8 +1,10 @@
 //! The step type `log`: one line in the execution's log. Its output is null.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use egress::Secrets;
 use engine::attempt::{AttemptContext, AttemptReport, LogLevel, LogLine};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -43,7 +45,13 @@ impl NativeStep for Log {
         schema_for!(LogConfig).into()
     }
 
-    async fn run(&self, attempt: &AttemptContext, _: Instant, config: Value) -> AttemptReport {
+    async fn run(
+        &self,
+        attempt: &AttemptContext,
+        _: Instant,
+        config: Value,
+        _: Arc<dyn Secrets>,
+    ) -> AttemptReport {
         let config: LogConfig = match read_config(config) {
             Ok(config) => config,
             Err(failure) => return AttemptReport::of(Err(failure)),

@@ -7,14 +7,15 @@ use engine::failure::{ErrorCode, RetryAdvice};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{attempt, http, server, soon, steps, steps_with};
+use crate::{attempt, http, no_secrets, server, soon, steps, steps_with};
 
 #[tokio::test]
 async fn private_addresses_are_denied_unless_the_operator_opened_them() {
     let base = server::start().await;
     let config = json!({ "url": format!("{base}/echo?token=hush") });
     let closed = steps_with(Private::default());
-    let report = closed.get("http").unwrap().run(&attempt(), soon(), config.clone()).await;
+    let report =
+        closed.get("http").unwrap().run(&attempt(), soon(), config.clone(), no_secrets()).await;
     let failure = report.result.unwrap_err();
     assert_eq!(
         (failure.code, failure.advice),
@@ -26,7 +27,7 @@ async fn private_addresses_are_denied_unless_the_operator_opened_them() {
     assert_eq!((&details["class"], &details["cidr"]), (&json!("loopback"), &json!("127.0.0.1/32")));
 
     let opened = steps_with(Private::new(["127.0.0.1/32".parse().unwrap()]).unwrap());
-    let report = opened.get("http").unwrap().run(&attempt(), soon(), config).await;
+    let report = opened.get("http").unwrap().run(&attempt(), soon(), config, no_secrets()).await;
     assert_eq!(report.result.unwrap()["status"], 200);
 }
 
@@ -57,6 +58,6 @@ async fn a_request_does_not_outlast_its_attempt() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = json!({ "url": format!("http://{}/", silent.local_addr().unwrap()) });
     let deadline = Instant::now() + Duration::from_millis(50);
-    let report = steps().get("http").unwrap().run(&attempt(), deadline, config).await;
+    let report = steps().get("http").unwrap().run(&attempt(), deadline, config, no_secrets()).await;
     assert_eq!(report.result.unwrap_err().code, ErrorCode::Timeout);
 }

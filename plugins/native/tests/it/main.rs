@@ -17,7 +17,7 @@ mod server;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use egress::{Egress, EgressSettings, Private};
+use egress::{Egress, EgressSettings, NoSecrets, Private, Secrets};
 use engine::attempt::{AttemptContext, AttemptReport};
 use engine::failure::Failure;
 use serde_json::Value;
@@ -50,8 +50,12 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
+fn no_secrets() -> Arc<dyn Secrets> {
+    Arc::new(NoSecrets)
+}
+
 async fn run(step_type: &str, config: Value) -> AttemptReport {
-    steps().get(step_type).unwrap().run(&attempt(), soon(), config).await
+    steps().get(step_type).unwrap().run(&attempt(), soon(), config, no_secrets()).await
 }
 
 async fn http(config: Value) -> Result<Value, Failure> {
