@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+mod plugins;
 mod secrets;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use egress::IpNet;
 
+pub(crate) use plugins::*;
 pub(crate) use secrets::{SecretsCommand, SecretsKeyOptions, SetSecretOptions};
 
 /// What every command takes that talks to a server.
@@ -88,10 +90,21 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SecretsCommand,
     },
-    /// Upload and look at plugins.
+    /// Write, check and run plugins here; upload them and decide about them.
     Plugin {
         #[command(subcommand)]
-        command: PluginCommand,
+        command: Box<PluginCommand>,
+    },
+    /// Show what the namespace is allowed, or replace it.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Show who decided what, newest first.
+    Audit {
+        /// How many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
     },
 }
 
@@ -466,38 +479,6 @@ pub(crate) struct LogsOptions {
     /// Follow it to its end.
     #[arg(long, short)]
     pub(crate) follow: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PluginCommand {
-    /// Upload a plugin.
-    Push(PushOptions),
-    /// List plugins.
-    List,
-    /// Show what a plugin is: a file, or NAME or NAME@VERSION on the server.
-    Inspect(InspectOptions),
-}
-
-#[derive(Debug, Args)]
-#[command(disable_version_flag = true)]
-pub(crate) struct PushOptions {
-    /// The .wasm file.
-    pub(crate) file: PathBuf,
-    /// team/name, for a module that carries no manifest.
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// A semantic version, for a module that carries no manifest.
-    #[arg(long, id = "plugin_version", value_name = "VERSION", long = "version")]
-    pub(crate) version: Option<String>,
-    /// A JSON file with `name` and `version`.
-    #[arg(long, conflicts_with_all = ["name", "plugin_version"])]
-    pub(crate) manifest: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct InspectOptions {
-    /// A file, NAME or NAME@VERSION.
-    pub(crate) plugin: String,
 }
 
 #[cfg(test)]

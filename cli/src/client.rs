@@ -1,6 +1,7 @@
 //! Talks to a server: JSON over HTTP, problems turned into errors that a person can read.
 
 use anyhow::{Context, anyhow, bail};
+use reqwest::multipart::Form;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
@@ -42,6 +43,22 @@ impl Client {
             return Ok(());
         }
         read(response).await.map(drop)
+    }
+
+    /// PUT of JSON, as JSON.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        read(self.send(self.request(Method::PUT, path).json(body)).await?).await
+    }
+
+    /// POST of a form whose answer is wanted whatever its status.
+    pub(crate) async fn post_form(
+        &self,
+        path: &str,
+        form: Form,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let response = self.send(self.request(Method::POST, path).multipart(form)).await?;
+        let status = response.status();
+        Ok((status, response.json().await.context("the server's answer is not JSON")?))
     }
 
     /// A request whose answer is wanted whatever its status.

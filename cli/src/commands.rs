@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 pub(crate) mod executions;
 pub(crate) mod messages;
 pub(crate) mod plugins;
+pub(crate) mod policy;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod validate;

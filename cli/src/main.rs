@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command, PluginCommand};
+use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     // Before anything else is started: the compiler's process gives up what others need.
@@ -49,7 +49,9 @@ fn compiler_instructions() -> Option<String> {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    use commands::{bulk, executions, messages, plugins, secrets, server, validate, workflows};
+    use commands::{
+        bulk, executions, messages, plugins, policy, secrets, server, validate, workflows,
+    };
     let json = arguments.json;
     let client = client::Client::new(&arguments.url, arguments.token.as_deref());
     match arguments.command {
@@ -82,10 +84,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Why(options) => executions::why(options, &client?, json).await,
         Command::Health => commands::doctor::health(&client?, json).await,
         Command::Secrets { command } => secrets::secrets(command, &client?, json).await,
-        Command::Plugin { command } => match command {
-            PluginCommand::Push(options) => plugins::push(options, &client?, json).await,
-            PluginCommand::List => plugins::list(&client?, json).await,
-            PluginCommand::Inspect(options) => plugins::inspect(options, &client?).await,
-        },
+        Command::Plugin { command } => plugins::plugin(*command, &client?, json).await,
+        Command::Policy { command } => policy::policy(command, &client?, json).await,
+        Command::Audit { limit } => policy::audit(limit, &client?, json).await,
     }
 }

@@ -7,16 +7,16 @@ use std::process::{Child, Command, Output, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const STATEFLOW: &str = env!("CARGO_BIN_EXE_stateflow");
+pub(crate) const STATEFLOW: &str = env!("CARGO_BIN_EXE_stateflow");
 
 /// A running `stateflow dev`; killed with its handle.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     url: String,
 }
 
 impl Dev {
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut child = Command::new(STATEFLOW)
             .args(["dev", "--port", "0", "--data-dir"])
             .arg(data)
@@ -34,12 +34,12 @@ impl Dev {
         Self { child, url }
     }
 
-    fn client(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn client(&self, arguments: &[&str]) -> Output {
         Command::new(STATEFLOW).args(arguments).env("STATEFLOW_URL", &self.url).output().unwrap()
     }
 
     /// What Ctrl-C does.
-    fn interrupt(mut self) {
+    pub(crate) fn interrupt(mut self) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");

@@ -11,5 +11,6 @@ mod development;
 mod drain;
 mod exactly_once;
 mod overload;
+mod plugins;
 mod server_lost;
 mod worker_lost;

@@ -1,0 +1,149 @@
+//! What an upload goes through, without a server: the same sandbox with the compiler in its process, and the same
+//! judgement of manifest and module.
+
+use std::path::Path;
+
+use anyhow::Context;
+use engine::capability::{CapabilityKind, CapabilitySet, Requested};
+use engine::diagnostic::Diagnostic;
+use engine::step_type::is_plugin_name;
+use sandbox::{Admitted, Sandbox, SandboxConfig, SandboxError};
+use semver::Version;
+use serde_json::{Value, json};
+
+use super::manifest::ManifestFile;
+use crate::configuration;
+
+/// A plugin that can run here, and what is said of it.
+pub(super) struct Local {
+    pub(super) admitted: Admitted,
+    pub(super) claims: ManifestFile,
+    /// Everything that it asks for.
+    pub(super) asked: CapabilitySet,
+    pub(super) upload_bytes: usize,
+}
+
+/// A sandbox as the server has it, without a cache.
+pub(super) fn sandbox() -> anyhow::Result<Sandbox> {
+    let isolation = configuration::compiler()?;
+    Ok(Sandbox::new(SandboxConfig { isolation, ..SandboxConfig::new(rand::random()) })?)
+}
+
+/// Admits a plugin, or says everything that is wrong with it.
+pub(super) async fn admit(
+    sandbox: &Sandbox,
+    file: &Path,
+    manifest: Option<&Path>,
+) -> anyhow::Result<Result<Local, Vec<Diagnostic>>> {
+    let module = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let said = ManifestFile::about(file, manifest)?;
+    let admitted = match sandbox.admit("local", &module).await {
+        Ok(admitted) => admitted,
+        Err(SandboxError::Invalid { code, message, help }) => {
+            return Ok(Err(vec![Diagnostic::new("", &code, message).with_help(help)]));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (claims, mut problems) = claims(said.unwrap_or_default(), &admitted);
+    let asked = match asked(&claims.capabilities.clone().unwrap_or_default(), &admitted) {
+        Ok(asked) => asked,
+        Err(more) => {
+            problems.extend(more);
+            CapabilitySet::default()
+        }
+    };
+    if !problems.is_empty() {
+        return Ok(Err(problems));
+    }
+    Ok(Ok(Local { admitted, claims, asked, upload_bytes: module.len() }))
+}
+
+/// What the file says beside what the plugin says of itself, which nobody can contradict.
+fn claims(said: ManifestFile, admitted: &Admitted) -> (ManifestFile, Vec<Diagnostic>) {
+    let mut problems = Vec::new();
+    let own = admitted.manifest.as_ref().map_or(Value::Null, |own| json!(own));
+    let mut merged = json!(said);
+    for field in ["name", "version", "description", "configSchema", "outputSchema", "capabilities"]
+    {
+        match (&own[field], &merged[field]) {
+            (Value::Null, _) => {}
+            (own, said) if said.is_null() || own == said => merged[field] = own.clone(),
+            (own, said) => problems.push(
+                Diagnostic::new(
+                    format!("/{field}"),
+                    "PLUGIN_IDENTITY_MISMATCH",
+                    format!("the plugin says {own}, the manifest says {said}"),
+                )
+                .with_help("leave it out of the manifest: the plugin says it itself"),
+            ),
+        }
+    }
+    let merged: ManifestFile = serde_json::from_value(merged).unwrap_or(said);
+    problems.extend(misnamed(&merged));
+    (merged, problems)
+}
+
+fn misnamed(claims: &ManifestFile) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    if let Some(name) = claims.name.as_ref().filter(|name| !is_plugin_name(name)) {
+        let message = format!("`{name}` is not a plugin name");
+        problems.push(
+            Diagnostic::new("/name", "PLUGIN_NAME_INVALID", message)
+                .with_help("it is `team/name`, of lower-case letters, digits and dashes"),
+        );
+    }
+    if let Some((version, Err(error))) =
+        claims.version.as_ref().map(|version| (version, Version::parse(version)))
+    {
+        let message = format!("`{version}` is not a semantic version: {error}");
+        problems.push(
+            Diagnostic::new("/version", "PLUGIN_VERSION_INVALID", message)
+                .with_help("write it such as 1.2.0"),
+        );
+    }
+    problems
+}
+
+fn asked(requested: &Requested, admitted: &Admitted) -> Result<CapabilitySet, Vec<Diagnostic>> {
+    let set = requested.with(&admitted.capabilities).map_err(|faults| {
+        let told = faults.iter().map(|fault| {
+            Diagnostic::new(&fault.pointer, "CAPABILITY_MISMATCH", &fault.message)
+                .with_help(&fault.help)
+        });
+        told.collect::<Vec<_>>()
+    })?;
+    let faults: Vec<_> = set
+        .subjects(CapabilityKind::Http)
+        .filter_map(|rule| Some((rule, rule.parse::<egress::Rule>().err()?)))
+        .map(|(rule, error)| {
+            let message = format!("`{rule}`: {error}");
+            Diagnostic::new("/capabilities/hosts", "EGRESS_RULE_INVALID", message)
+        })
+        .collect();
+    if faults.is_empty() { Ok(set) } else { Err(faults) }
+}
+
+impl Local {
+    /// As the server shows a version.
+    pub(super) fn describe(&self, sandbox: &Sandbox) -> Value {
+        let (receipt, limits) = (self.admitted.prepared.receipt(), sandbox.default_limits());
+        json!({
+            "name": self.claims.name,
+            "version": self.claims.version,
+            "digest": self.admitted.digest,
+            "kind": self.admitted.kind,
+            "description": self.claims.description,
+            "imports": self.admitted.imports,
+            "capabilities": self.asked,
+            "limits": {
+                "fuel": limits.fuel,
+                "memoryMb": limits.memory_bytes >> 20,
+                "timeoutMs": u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
+            },
+            "sizes": { "upload": self.upload_bytes, "component": self.admitted.component.len() },
+            "compile": { "ms": receipt.ms, "tier": receipt.tier, "bytes": receipt.bytes },
+            "configSchema": self.claims.config_schema,
+            "outputSchema": self.claims.output_schema,
+        })
+    }
+}
