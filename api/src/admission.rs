@@ -22,7 +22,7 @@ pub(crate) const PIECE_BYTES: usize = 1 << 10;
 /// A body is held so many times over at the worst: in the pieces that arrive, as a whole, and as what was read from it.
 const COPIES: usize = 3;
 /// How long a body may take to arrive: it holds room meanwhile.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the body of a caller who is turned away may take.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -65,7 +65,7 @@ fn size<T: Admissible>(headers: &HeaderMap) -> usize {
     announced.unwrap_or(T::MOST_BYTES).clamp(T::LEAST_BYTES, T::MOST_BYTES)
 }
 
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     patience: Duration,
     reading: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {

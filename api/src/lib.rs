@@ -11,6 +11,7 @@ mod state;
 pub use state::{ApiParts, ApiState};
 
 mod approvals;
+mod blobs;
 mod executions;
 mod health;
 mod messages;

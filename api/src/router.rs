@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use crate::executions::bulk::MAX_MATCHED;
 use crate::state::ApiState;
 use crate::{
-    approvals, executions, health, messages, namespaces, plugins, request_id, secrets, versions,
-    workflows,
+    approvals, blobs, executions, health, messages, namespaces, plugins, request_id, secrets,
+    versions, workflows,
 };
 
 /// What a call's own fields may add to its payload.
@@ -85,6 +85,8 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(health::workers))
         .routes(routes!(namespaces::get_policy, namespaces::set_policy))
         .routes(routes!(namespaces::audit))
+        .routes(routes!(blobs::create))
+        .routes(routes!(blobs::get, blobs::delete))
         .routes(routes!(workflows::schema));
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(definitions)

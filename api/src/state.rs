@@ -49,6 +49,8 @@ pub struct ApiParts {
     pub registry: Registry,
     /// The largest upload, in bytes.
     pub max_upload_bytes: usize,
+    /// What the blobs of a namespace may take, in bytes.
+    pub max_blob_bytes: u64,
     /// The longest `?wait=`.
     pub max_wait: Duration,
     /// How many bytes of starts may be on their way into the database.
@@ -70,6 +72,7 @@ pub struct Inner {
     pub(crate) registry: Registry,
     pub(crate) request_seconds: HistogramVec,
     pub(crate) max_upload_bytes: usize,
+    pub(crate) max_blob_bytes: u64,
     pub(crate) max_wait: Duration,
     definitions: moka::future::Cache<(Uuid, i32), Arc<Definition>>,
     workflows: moka::future::Cache<String, Arc<Workflow>>,
@@ -111,6 +114,7 @@ impl ApiState {
             registry: parts.registry,
             request_seconds,
             max_upload_bytes: parts.max_upload_bytes,
+            max_blob_bytes: parts.max_blob_bytes,
             max_wait: parts.max_wait,
             definitions: moka::future::Cache::new(KEPT_VERSIONS),
             workflows: moka::future::Cache::builder()

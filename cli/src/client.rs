@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow, bail};
 use reqwest::multipart::Form;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 /// A server, as client commands see it.
@@ -73,6 +73,13 @@ impl Client {
         let response = self.send(request).await?;
         let status = response.status();
         Ok((status, response.json().await.context("the server's answer is not JSON")?))
+    }
+
+    /// POST of bytes that are read while they are sent, as JSON.
+    pub(crate) async fn send_body(&self, path: &str, body: Body) -> anyhow::Result<Value> {
+        let request = self.request(Method::POST, path);
+        let request = request.header("content-type", "application/octet-stream").body(body);
+        read(self.send(request).await?).await
     }
 
     /// GET of a stream.

@@ -66,6 +66,7 @@ pub(crate) async fn run(
             secrets: keys.clone(),
             registry: registry.clone(),
             max_upload_bytes: options.max_upload_bytes,
+            max_blob_bytes: options.max_blob_bytes,
             max_wait: MAX_WAIT,
             start_room_bytes: START_ROOM_BYTES,
         })?;

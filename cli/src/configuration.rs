@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::arguments::{DatabaseOptions, SettingsOptions};
 use crate::output::Usage;
+use crate::plugin_build::PluginBuild;
 
 /// The shortest lease: below it, a busy machine would lose its work.
 const MIN_LEASE_MS: u64 = 1_000;
@@ -71,6 +72,7 @@ pub(crate) fn worker(options: &SettingsOptions) -> WorkerSettings {
         lease: Duration::from_millis(options.lease_ms),
         drain: Duration::from_millis(options.drain_ms),
         max_attempt: Duration::from_millis(options.max_attempt_ms),
+        max_blob_bytes: options.max_blob_bytes,
         host: nix::unistd::gethostname()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),
@@ -85,7 +87,8 @@ pub(crate) fn sandbox(options: &SettingsOptions) -> anyhow::Result<SandboxConfig
     make_directory(&options.data_dir)?;
     make_directory(&directory)?;
     let key = cache_key(&options.data_dir.join("plugins.key"))?;
-    let defaults = SandboxConfig::new(key);
+    let build = PluginBuild::read(options.plugin_build.as_deref())?;
+    let defaults = build.onto(SandboxConfig::new(key));
     let timeout = Duration::from_millis(options.max_attempt_ms);
     Ok(SandboxConfig {
         cache_dir: Some(directory),

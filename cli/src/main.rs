@@ -9,6 +9,7 @@ mod compose;
 mod configuration;
 mod dev_postgres;
 mod output;
+mod plugin_build;
 
 use std::process::ExitCode;
 
@@ -50,7 +51,7 @@ fn compiler_instructions() -> Option<String> {
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     use commands::{
-        bulk, executions, messages, plugins, policy, secrets, server, validate, workflows,
+        blobs, bulk, executions, messages, plugins, policy, secrets, server, validate, workflows,
     };
     let json = arguments.json;
     let client = client::Client::new(&arguments.url, arguments.token.as_deref());
@@ -84,6 +85,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Why(options) => executions::why(options, &client?, json).await,
         Command::Health => commands::doctor::health(&client?, json).await,
         Command::Secrets { command } => secrets::secrets(command, &client?, json).await,
+        Command::Blob { command } => blobs::blob(command, &client?, json).await,
         Command::Plugin { command } => plugins::plugin(*command, &client?, json).await,
         Command::Policy { command } => policy::policy(command, &client?, json).await,
         Command::Audit { limit } => policy::audit(limit, &client?, json).await,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::failure::Failure;
+use crate::suspension::Suspension;
 
 /// The facts of one attempt that every step type is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +95,46 @@ pub struct LogLine {
     pub fields: Map<String, Value>,
 }
 
-/// What came of an attempt: its output or its failure, and what it logged.
+/// What an attempt came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The raw output.
+    Succeeded(Value),
+    /// Why there is none.
+    Failed(Failure),
+    /// The step goes on later, in another attempt.
+    Suspended(Box<Suspension>),
+}
+
+impl Outcome {
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Succeeded(_) | Self::Suspended(_) => None,
+        }
+    }
+
+    /// The output, if there is one.
+    pub fn output(&self) -> Option<&Value> {
+        match self {
+            Self::Succeeded(output) => Some(output),
+            Self::Failed(_) | Self::Suspended(_) => None,
+        }
+    }
+}
+
+impl From<Result<Value, Failure>> for Outcome {
+    fn from(result: Result<Value, Failure>) -> Self {
+        result.map_or_else(Self::Failed, Self::Succeeded)
+    }
+}
+
+/// What came of an attempt, and what it logged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptReport {
-    /// The raw output, or why there is none.
-    pub result: Result<Value, Failure>,
+    /// Output, failure or suspension.
+    pub outcome: Outcome,
     /// The log lines, in order.
     pub logs: Vec<LogLine>,
 }
@@ -106,7 +142,7 @@ pub struct AttemptReport {
 impl AttemptReport {
     /// A report without log lines.
     pub fn of(result: Result<Value, Failure>) -> Self {
-        Self { result, logs: Vec::new() }
+        Self { outcome: result.into(), logs: Vec::new() }
     }
 }
 

@@ -134,6 +134,14 @@ impl Expression {
         &self.references.secrets
     }
 
+    /// Whether it reads one of the scope's roots at most, and calls nothing that knows of others.
+    pub fn reads_only(&self, root: &str) -> bool {
+        let References { roots, secrets, functions, .. } = &self.references;
+        roots.iter().all(|it| it == root)
+            && secrets.is_empty()
+            && !functions.contains(functions::WAIT_TOKEN)
+    }
+
     /// The names from the scope's roots that the expression reads, such as `input`.
     pub fn roots_read(&self) -> &BTreeSet<String> {
         &self.references.roots

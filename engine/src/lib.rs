@@ -16,8 +16,10 @@ pub mod fork;
 pub mod labels;
 pub mod machine;
 pub mod retry;
+pub mod suspension;
 
 pub mod attempt;
+pub mod blob;
 pub mod callback;
 pub mod capability;
 pub mod failure;

@@ -12,6 +12,7 @@ mod listening;
 mod recovery;
 mod state;
 mod surroundings;
+mod suspending;
 mod turn;
 mod unwinding;
 

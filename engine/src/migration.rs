@@ -62,6 +62,15 @@ fn of_position(state: &State, from: Version<'_>, to: Version<'_>) -> Option<Stri
             cursor.step
         ));
     }
+    let digest = |version: Version<'_>| {
+        version.plan.step(&cursor.step).and_then(|step| step.plugin_digest.clone())
+    };
+    if cursor.is_suspended() && digest(from) != digest(to) {
+        return Some(format!(
+            "step `{}` has suspended itself, and the version would hand what it left to another plugin",
+            cursor.step
+        ));
+    }
     (here.step_type != there.step_type).then(|| {
         format!(
             "step `{}` is `{}`, in the version `{}`",
@@ -155,16 +164,7 @@ mod tests {
         let now = DateTime::<Utc>::UNIX_EPOCH;
         let done =
             StepState { status: StepStatus::Succeeded, attempts: 1, error: None, output: None };
-        let cursor = Cursor {
-            step: "b".to_owned(),
-            attempt: 2,
-            started_at: now,
-            visited_at: now,
-            failed: 1,
-            lost: 0,
-            until: Some(now),
-            awaited: None,
-        };
+        let cursor = Cursor { failed: 1, until: Some(now), ..Cursor::at("b".to_owned(), 2, now) };
         State {
             status: ExecutionStatus::Waiting,
             cursor: Some(cursor),
@@ -212,6 +212,25 @@ mod tests {
         let mut new = old();
         new["steps"][1]["config"]["message"] = json!("other");
         assert_eq!(check(&state, &new), ["it waits at step `b`, which is another in the version"]);
+    }
+
+    #[test]
+    fn what_a_suspended_step_left_is_handed_to_the_same_plugin_only() {
+        let step = json!({ "id": "b", "type": "acme/poll@^1" });
+        let workflow = json!({ "name": "w", "steps": [step] });
+        let definition: Definition = serde_json::from_value(workflow).unwrap();
+        let locked = |digest: &str| {
+            let lock = PluginLock::from([("acme/poll@^1".to_owned(), digest.to_owned())]);
+            Plan::compile(&definition, 1, &lock).unwrap()
+        };
+        let (old, new) = (locked("sha256:1"), locked("sha256:2"));
+        let mut state = at_b();
+        let version = |plan| Version { definition: &definition, plan };
+        let check = |state: &State, to| obstacles(state, &json!({}), version(&old), version(to));
+        assert_eq!(check(&state, &new), [""; 0]);
+        state.cursor.as_mut().unwrap().resumption = Some(std::sync::Arc::default());
+        assert!(check(&state, &new)[0].contains("another plugin"));
+        assert_eq!(check(&state, &old), [""; 0]);
     }
 
     #[test]

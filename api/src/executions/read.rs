@@ -322,6 +322,9 @@ pub(crate) struct AttemptView {
     worker: Option<Uuid>,
     #[schema(value_type = Object)]
     error: Option<Value>,
+    /// How far the attempt under way says that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 impl From<Attempt> for AttemptView {
@@ -337,6 +340,7 @@ impl From<Attempt> for AttemptView {
             duration_ms: Some((took.as_seconds_f64() * 1e6).round() / 1e3),
             worker: Some(it.worker_id),
             error: it.failure.map(|failure| json!(failure)),
+            note: None,
         }
     }
 }
@@ -381,6 +385,7 @@ fn under_way(execution: &Execution) -> Option<AttemptView> {
         duration_ms: None,
         worker: None,
         error: None,
+        note: cursor.note.as_ref().map(|note| note.text.clone()),
     })
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Reason {
         /// Until when.
         until: DateTime<Utc>,
     },
-    /// It is at a `wait` step.
+    /// It is at a `wait` step, or its step has suspended itself.
     WaitTimer {
         /// The step.
         step: String,
@@ -104,6 +104,9 @@ pub(crate) enum Reason {
         step: Option<String>,
         /// Since when; right after the claim, since when it was due.
         since: DateTime<Utc>,
+        /// How far the step says that it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
 }
 
@@ -189,7 +192,8 @@ fn reason(execution: &Execution, place: &QueuePlace, at_wait: bool) -> Option<Re
     }
     let cursor = execution.state.cursor.as_ref();
     let waits_until = cursor.and_then(|cursor| cursor.until);
-    if let (true, Some(cursor), Some(until)) = (at_wait, cursor, waits_until)
+    let suspended = cursor.is_some_and(|it| it.is_suspended() && it.failed + it.lost == 0);
+    if let (true, Some(cursor), Some(until)) = (at_wait || suspended, cursor, waits_until)
         && (place.worker_id.is_some() || place.due_at > Utc::now())
     {
         return Some(Reason::WaitTimer { step: cursor.step.clone(), until });
@@ -200,6 +204,7 @@ fn reason(execution: &Execution, place: &QueuePlace, at_wait: bool) -> Option<Re
             worker,
             step: cursor.map(|cursor| cursor.step.clone()),
             since: cursor.map_or(place.due_at, |cursor| cursor.started_at),
+            note: cursor.and_then(|cursor| cursor.note.as_ref()).map(|note| note.text.clone()),
         },
         (None, _) if place.due_at > Utc::now() => Reason::Backoff { until: place.due_at },
         (None, _) => Reason::NoWorker { since: place.due_at, workers_alive: place.workers_alive },
@@ -241,8 +246,10 @@ fn sentence(reason: &Reason) -> String {
         Reason::WaitTimer { step, until } => {
             format!("step `{step}` waits until {}", written(*until))
         }
-        Reason::Running { worker, step: Some(step), since } => {
-            format!("worker {worker} runs step `{step}` since {}", written(*since))
+        Reason::Running { worker, step: Some(step), since, note } => {
+            let note = note.as_ref().map(|note| format!(", and it says: {note}"));
+            let since = written(*since);
+            format!("worker {worker} runs step `{step}` since {since}{}", note.unwrap_or_default())
         }
         Reason::Running { worker, step: None, .. } => format!("worker {worker} is starting it"),
     }

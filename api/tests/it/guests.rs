@@ -1,9 +1,6 @@
 //! Plugins in the text format, so that no toolchain is needed.
 
-use wit_component::StringEncoding;
-use wit_parser::Resolve;
-
-const WIT: &str = include_str!("../../../sdk/wit/v1/stateflow-plugin.wit");
+use testing::guests;
 
 /// A one-function plugin whose `run` has this body; `$answer(ptr, len)` returns the text there as its output.
 pub(crate) fn plugin(body: &str) -> Vec<u8> {
@@ -76,37 +73,12 @@ pub(crate) fn talkative(lines: usize) -> Vec<u8> {
 
 /// A plugin of the world `step` that says this of itself and does nothing.
 pub(crate) fn describing(manifest: &str) -> Vec<u8> {
-    step("", manifest)
+    guests::step(manifest, "", "", "unreachable")
 }
 
 /// The same, of which its module says that it makes requests.
 pub(crate) fn asking(manifest: &str) -> Vec<u8> {
     let import = r#"(import "stateflow:plugin/http@1.0.0" "send"
         (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
-    step(import, manifest)
-}
-
-fn step(import: &str, manifest: &str) -> Vec<u8> {
-    let mut core = wat::parse_str(format!(
-        r#"(module
-            {import}
-            (memory (export "memory") 1)
-            (data (i32.const 1024) {manifest:?})
-            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8192))
-            (func (export "describe") (result i32)
-                (i32.store (i32.const 0) (i32.const 1024))
-                (i32.store (i32.const 4) (i32.const {length}))
-                (i32.const 0))
-            (func (export "run")
-                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32) (result i32)
-                (unreachable)))"#,
-        length = manifest.len(),
-    ))
-    .unwrap();
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("stateflow-plugin.wit", WIT).unwrap();
-    let world = resolve.select_world(&[package], Some("step")).unwrap();
-    wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
-        .unwrap();
-    core
+    guests::step(manifest, import, "", "unreachable")
 }

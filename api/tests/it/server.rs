@@ -78,6 +78,7 @@ impl Server {
             secrets: keys.clone(),
             registry: registry.clone(),
             max_upload_bytes: MAX_UPLOAD,
+            max_blob_bytes: 66 << 20,
             max_wait: Duration::from_mins(1),
             start_room_bytes: STARTS_AT_ONCE * SMALL_START,
         })
@@ -168,6 +169,12 @@ impl Server {
     pub(crate) async fn upload(&self, query: &str, wasm: Vec<u8>) -> Answer {
         let request = self.request(Method::POST, &format!("/api/plugins{query}"));
         send(request.header("content-type", "application/wasm").body(wasm)).await
+    }
+
+    /// A number that only the database has.
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
+        let database = sqlx::PgPool::connect(self.database.url()).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&database).await.unwrap()
     }
 
     /// Publishes a workflow of these steps.

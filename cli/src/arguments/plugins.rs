@@ -115,6 +115,12 @@ pub(crate) struct RunPluginOptions {
     /// A rule of egress beside the manifest's, such as `http://127.0.0.1:8080`; may be repeated.
     #[arg(long, value_name = "RULE")]
     pub(crate) allow_host: Vec<String>,
+    /// Call a plugin that suspends itself again at once, with what it has left, until it is done.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// The data of the event that it waits for: JSON, or @file; without it, the event does not come in time.
+    #[arg(long, value_name = "JSON", requires = "resume")]
+    pub(crate) event: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -11,12 +11,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::signature::Statement;
 use serde_json::{Value, json};
-use wit_component::StringEncoding;
-use wit_parser::Resolve;
 
 use crate::development::{Dev, STATEFLOW};
-
-const WIT: &str = include_str!("../../../sdk/wit/v1/stateflow-plugin.wit");
 
 /// For plugins that are not run.
 const NOWHERE: &str = "http://127.0.0.1:1/";
@@ -44,46 +40,19 @@ fn answering(text: &str) -> Vec<u8> {
 /// A plugin of the world `step` that asks for this URL, and answers whether that was answered: 1 or 0.
 fn asking(version: &str, url: &str) -> Vec<u8> {
     let manifest = json!({ "name": "acme/ask", "version": version }).to_string();
-    let source = format!(
-        r#"(module
-            (import "stateflow:plugin/http@1.0.0" "send"
-                (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
-            (memory (export "memory") 1)
-            (global $heap (mut i32) (i32.const 4096))
-            (data (i32.const 1024) {manifest:?})
-            (data (i32.const 2048) "GET")
-            (data (i32.const 2080) {url:?})
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
-                (global.get $heap)
-                (global.set $heap
-                    (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7))
-                        (i32.const -8))))
-            (func (export "describe") (result i32)
-                (i32.store (i32.const 0) (i32.const 1024))
-                (i32.store (i32.const 4) (i32.const {length}))
-                (i32.const 0))
-            (func (export "run")
-                (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (param i64) (param i32 i32 i32 i32)
-                (result i32)
-                (call $send
-                    (i32.const 2048) (i32.const 3) (i32.const 2080) (i32.const {url_length})
-                    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-                    (i32.const 0) (i32.const 0) (i32.const 512))
-                (i32.store8 (i32.const 2048)
-                    (i32.sub (i32.const 49) (i32.load8_u (i32.const 512))))
-                (i32.store (i32.const 648) (i32.const 2048))
-                (i32.store (i32.const 652) (i32.const 1))
-                (i32.const 640)))"#,
-        length = manifest.len(),
-        url_length = url.len(),
+    let import = r#"(import "stateflow:plugin/http@1.0.0" "send"
+        (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+    let data = format!(r#"(data (i32.const 2048) "GET") (data (i32.const 2080) {url:?})"#);
+    let body = format!(
+        "(call $send
+            (i32.const 2048) (i32.const 3) (i32.const 2080) (i32.const {length})
+            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 512))
+        (i32.store8 (i32.const 2048) (i32.sub (i32.const 49) (i32.load8_u (i32.const 512))))
+        (call $answer (i32.const 2048) (i32.const 1))",
+        length = url.len(),
     );
-    let mut core = wat::parse_str(source).unwrap();
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("stateflow-plugin.wit", WIT).unwrap();
-    let world = resolve.select_world(&[package], Some("step")).unwrap();
-    wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
-        .unwrap();
-    core
+    testing::guests::step(&manifest, import, &data, &body)
 }
 
 fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {

@@ -17,6 +17,9 @@ use super::scope::Scope;
 use super::values::{Extent, to_cel};
 use crate::placeholder::Placeholders;
 
+/// Makes what completes a step that waits for a callback: a secret of the execution.
+pub(super) const WAIT_TOKEN: &str = "waitToken";
+
 /// Our own functions; the rest is CEL's.
 const OURS: [&str; 11] = [
     "json",
@@ -28,7 +31,7 @@ const OURS: [&str; 11] = [
     "uuid",
     "now",
     "has",
-    "waitToken",
+    WAIT_TOKEN,
     "secret",
 ];
 
@@ -120,7 +123,7 @@ pub(super) fn bind(context: &mut Context<'_, '_>, scope: &Scope<'_>) {
         }),
         context.add_function("uuid", draw),
         context
-            .add_function("waitToken", move |step: Arc<String>| callbacks.token(execution, &step)),
+            .add_function(WAIT_TOKEN, move |step: Arc<String>| callbacks.token(execution, &step)),
         context.add_function("secret", move |name: Arc<String>| placeholders.make(&name)),
         context.add_function("now", move || Value::Timestamp(now)),
     ];

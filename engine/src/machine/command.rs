@@ -12,6 +12,7 @@ use super::listening::Subscription;
 use super::state::ExecutionStatus;
 use crate::failure::Failure;
 use crate::plan::PlannedStep;
+use crate::suspension::Resumption;
 
 /// A wish of the core.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub struct StartAttempt {
     pub config: Value,
     /// The bound of the attempt's wall clock, in milliseconds.
     pub timeout_ms: u64,
+    /// What the step left behind when it last suspended itself.
+    pub resumption: Option<Arc<Resumption>>,
 }
 
 /// One line of an execution's history: an attempt that ended, or a step that was skipped.
@@ -107,6 +110,8 @@ pub enum RecordStatus {
     Skipped,
     /// It was stopped with its execution.
     Cancelled,
+    /// The step goes on later, in another attempt.
+    Suspended,
 }
 
 impl RecordStatus {
@@ -117,6 +122,7 @@ impl RecordStatus {
             Self::Failed => "failed",
             Self::Skipped => "skipped",
             Self::Cancelled => "cancelled",
+            Self::Suspended => "suspended",
         }
     }
 }

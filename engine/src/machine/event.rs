@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::children::Outcome;
 use crate::failure::Failure;
 use crate::message::Message;
+use crate::suspension::Suspension;
 
 /// Something that happened to an execution.
 #[derive(Clone, Debug)]
@@ -31,8 +32,20 @@ pub enum Event {
         /// Chance for the backoff, from 0 up to, not including, 1.
         chance: f64,
     },
+    /// The attempt under way has ended, and its step is to go on later.
+    AttemptSuspended {
+        /// Its number.
+        attempt: u32,
+        /// What it leaves behind, and what it waits for.
+        suspension: Box<Suspension>,
+    },
     /// The attempt was wished for but not begun: its worker is going down.
     AttemptYielded,
+    /// The attempt under way says how far it is.
+    ProgressNoted {
+        /// Its words.
+        note: String,
+    },
     /// The lease lapsed while an attempt was under way.
     LeaseExpired,
     /// The instant that the execution waited for has come.
@@ -80,8 +93,12 @@ pub enum EventKind {
     AttemptSucceeded,
     /// [`Event::AttemptFailed`]
     AttemptFailed,
+    /// [`Event::AttemptSuspended`]
+    AttemptSuspended,
     /// [`Event::AttemptYielded`]
     AttemptYielded,
+    /// [`Event::ProgressNoted`]
+    ProgressNoted,
     /// [`Event::LeaseExpired`]
     LeaseExpired,
     /// [`Event::TimerDue`]
@@ -108,11 +125,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Started,
         Self::AttemptSucceeded,
         Self::AttemptFailed,
+        Self::AttemptSuspended,
         Self::AttemptYielded,
+        Self::ProgressNoted,
         Self::LeaseExpired,
         Self::TimerDue,
         Self::ChildrenEnded,
@@ -145,7 +164,9 @@ impl Event {
             Self::Started => EventKind::Started,
             Self::AttemptSucceeded { .. } => EventKind::AttemptSucceeded,
             Self::AttemptFailed { .. } => EventKind::AttemptFailed,
+            Self::AttemptSuspended { .. } => EventKind::AttemptSuspended,
             Self::AttemptYielded => EventKind::AttemptYielded,
+            Self::ProgressNoted { .. } => EventKind::ProgressNoted,
             Self::LeaseExpired => EventKind::LeaseExpired,
             Self::TimerDue => EventKind::TimerDue,
             Self::ChildrenEnded { .. } => EventKind::ChildrenEnded,

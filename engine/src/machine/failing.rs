@@ -46,7 +46,7 @@ impl Turn<'_> {
                 self.set_step(&cursor.step, StepStatus::Waiting, None, Some(error));
                 self.wait_or_go(cursor, delay_ms)
             }
-            _ => self.exhaust(&step, failure, cursor.attempt),
+            _ => self.exhaust(&step, failure, &cursor),
         }
     }
 
@@ -66,8 +66,13 @@ impl Turn<'_> {
     }
 
     /// All attempts failed: on to `onError`, or to the end.
-    pub(super) fn exhaust(&mut self, step: &PlannedStep, failure: &Failure, attempt: u32) -> Flow {
-        let error = error_value(failure, &step.step.id, attempt);
+    pub(super) fn exhaust(
+        &mut self,
+        step: &PlannedStep,
+        failure: &Failure,
+        cursor: &Cursor,
+    ) -> Flow {
+        let error = error_value(failure, &step.step.id, cursor.attempt);
         self.set_step(&step.step.id, StepStatus::Failed, None, Some(error.clone()));
         match &step.step.on_error {
             Some(next) => {
@@ -75,7 +80,8 @@ impl Turn<'_> {
                 Flow::Enter(next.clone())
             }
             None if step.retry.on_exhausted == OnExhausted::Pause => {
-                self.rest_at(step, &format!("step `{}` failed: {}", step.step.id, failure.message))
+                let reason = format!("step `{}` failed: {}", step.step.id, failure.message);
+                self.rest_at(cursor, &reason)
             }
             None => {
                 self.state.unremarkable = step.retry.on_exhausted == OnExhausted::Fail;
@@ -94,7 +100,7 @@ impl Turn<'_> {
     ) -> Flow {
         let cursor = Cursor { started_at: self.now, ..cursor.clone() };
         self.fail_step(&cursor, failure);
-        self.exhaust(step, failure, cursor.attempt)
+        self.exhaust(step, failure, &cursor)
     }
 
     /// Its line in the history, and its record.

@@ -17,6 +17,7 @@ use crate::expression::Template;
 use crate::failure::{ErrorCode, Failure};
 use crate::message::{Key, Message, approval_name, is_event_name, token_name};
 use crate::plan::{Heard, Hearing, PlannedStep, Work};
+use crate::suspension::parse_match;
 
 /// How many events of one name an execution remembers to have taken in.
 const MAX_HEARD: usize = 20;
@@ -37,6 +38,9 @@ pub struct Listening {
     /// The people who are asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+    /// Which message of the name is meant, where the definition does not say so: a suspended step has said it.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<String>,
 }
 
 /// A question to people.
@@ -116,7 +120,8 @@ impl Turn<'_> {
         hearing: &Hearing,
         visit: u32,
     ) -> Result<Subscription, Failure> {
-        let plain = |name| Listening { visit, name, since: cursor.started_at, asked: None };
+        let plain =
+            |name| Listening { visit, name, since: cursor.started_at, asked: None, matching: None };
         let (listening, key) = match &hearing.kind {
             Heard::Event { name, matching, lookback_ms } => {
                 let name = self.event_name(name, step, "event.name")?;
@@ -212,6 +217,7 @@ impl Turn<'_> {
         self.remember(message);
         self.commands.push(Command::StopListening { visit: listening.visit, by: Some(message.id) });
         let raw = match &step.work {
+            Work::Attempt(_) => return Ok(self.wake(cursor, Some(message.value()))),
             Work::Hear(hearing) if matches!(hearing.kind, Heard::Token) => (*message.data).clone(),
             _ => message.value(),
         };
@@ -222,7 +228,7 @@ impl Turn<'_> {
         let known = self.state.heard.get(&listening.name);
         let for_us = message.to.is_none_or(|to| to == self.execution.id);
         let in_time = message.to.is_some() || message.received_at >= listening.since;
-        let fits = self.matches(step, message);
+        let fits = self.matches(listening, step, message);
         message.name == listening.name
             && for_us
             && in_time
@@ -230,13 +236,18 @@ impl Turn<'_> {
             && !known.is_some_and(|known| known.contains(&message.id))
     }
 
-    fn matches(&self, step: &PlannedStep, message: &Message) -> bool {
-        let Work::Hear(hearing) = &step.work else { return false };
-        match &hearing.kind {
-            Heard::Event { matching: Some(matching), .. } => {
-                matching.holds(message, &self.scope(&step.step.id))
+    fn matches(&self, listening: &Listening, step: &PlannedStep, message: &Message) -> bool {
+        let scope = self.scope(&step.step.id);
+        match (&step.work, &listening.matching) {
+            (Work::Attempt(_), Some(matching)) => {
+                parse_match(matching).is_ok_and(|it| it.holds(message, &scope))
             }
-            _ => true,
+            (Work::Attempt(_), None) => true,
+            (Work::Hear(hearing), _) => match &hearing.kind {
+                Heard::Event { matching: Some(matching), .. } => matching.holds(message, &scope),
+                _ => true,
+            },
+            _ => false,
         }
     }
 

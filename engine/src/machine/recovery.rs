@@ -5,7 +5,6 @@ use super::command::Command;
 use super::event::Fact;
 use super::state::{Cursor, ExecutionStatus, Pause, StepState, StepStatus, after};
 use super::turn::{Flow, Turn};
-use crate::plan::PlannedStep;
 
 impl Turn<'_> {
     pub(super) fn begin_again(&mut self) -> Flow {
@@ -57,11 +56,18 @@ impl Turn<'_> {
 
     /// Holds back what was about to begin, if the execution is to rest.
     pub(super) fn rest(&mut self) {
-        let begins = |it: &Command| begins_something(it) || matches!(it, Command::WakeAt(_));
+        // A suspended step has begun already: what it waits for is listened for all the same.
+        let suspended = self.state.cursor.as_ref().is_some_and(Cursor::is_suspended);
+        let starts = |it: &Command| match it {
+            Command::StartAttempt(_) | Command::StartChildren(_) => true,
+            Command::Listen(_) => !suspended,
+            _ => false,
+        };
+        let begins = |it: &Command| starts(it) || matches!(it, Command::WakeAt(_));
         if self.state.pause.is_none() || !self.commands.iter().any(begins) {
             return;
         }
-        if self.commands.iter().any(begins_something)
+        if self.commands.iter().any(starts)
             && let Some(cursor) = self.state.cursor.take()
         {
             let cursor = self.unbegin(cursor);
@@ -108,25 +114,13 @@ impl Turn<'_> {
 
     /// Rests at a step whose attempts have failed, until somebody has mended what was wrong: then its attempts are
     /// counted anew.
-    pub(super) fn rest_at(&mut self, step: &PlannedStep, reason: &str) -> Flow {
-        let attempts = self.state.steps.get(&step.step.id).map_or(0, |step| step.attempts);
-        self.state.cursor = Some(Cursor {
-            step: step.step.id.clone(),
-            attempt: attempts + 1,
-            started_at: self.now,
-            visited_at: self.now,
-            failed: 0,
-            lost: 0,
-            until: Some(self.now),
-            awaited: None,
-        });
+    pub(super) fn rest_at(&mut self, failed: &Cursor, reason: &str) -> Flow {
+        let attempts = self.state.steps.get(&failed.step).map_or(0, |step| step.attempts);
+        let cursor = Cursor::at(failed.step.clone(), attempts + 1, self.now);
+        let resumption = failed.resumption.clone();
+        self.state.cursor = Some(Cursor { until: Some(self.now), resumption, ..cursor });
         self.state.pause = Some(Pause { reason: Some(reason.to_owned()), since: self.now });
         self.fall_asleep();
         Flow::Settled
     }
-}
-
-/// Whether it has to be held back while the execution rests.
-fn begins_something(command: &Command) -> bool {
-    matches!(command, Command::StartAttempt(_) | Command::StartChildren(_) | Command::Listen(_))
 }

@@ -16,6 +16,7 @@ use super::unwinding::{Undoable, Unwinding};
 use crate::callback::CallbackKey;
 use crate::failure::Failure;
 use crate::plan::Plan;
+use crate::suspension::{Note, Resumption};
 
 /// An execution with everything that a decision about it needs.
 #[derive(Clone, Debug)]
@@ -242,6 +243,13 @@ pub struct Cursor {
     /// Set while the execution waits for others; `until` is then how long at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited: Option<Awaited>,
+    /// What the step left behind when it last suspended itself: its attempts are given it until one of them does so again, or
+    /// the visit ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumption: Option<Arc<Resumption>>,
+    /// How far the attempt under way, or the one before, says that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
 }
 
 /// Whom an execution waits for. What tells of them is a fact in its inbox.
@@ -260,12 +268,33 @@ pub enum Awaited {
 }
 
 impl Cursor {
+    /// A visit to a step that begins now.
+    pub fn at(step: String, attempt: u32, now: DateTime<Utc>) -> Self {
+        Self {
+            step,
+            attempt,
+            started_at: now,
+            visited_at: now,
+            failed: 0,
+            lost: 0,
+            until: None,
+            awaited: None,
+            resumption: None,
+            note: None,
+        }
+    }
+
     /// The visit and the number of the children that it waits for.
     pub fn children(&self) -> Option<(u32, u32)> {
         match self.awaited {
             Some(Awaited::Children { visit, total }) => Some((visit, total)),
             _ => None,
         }
+    }
+
+    /// Whether its step has suspended itself, or goes on after it did.
+    pub fn is_suspended(&self) -> bool {
+        self.resumption.is_some()
     }
 
     /// What it listens for.

@@ -4,6 +4,7 @@ mod children;
 mod control;
 mod listening;
 mod recovery;
+mod suspending;
 mod unwinding;
 
 use std::sync::Arc;

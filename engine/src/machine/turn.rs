@@ -53,7 +53,9 @@ impl<'a> Turn<'a> {
             (S::Pending,              E::Started)                       => self.begin(),
             (S::Running,              E::AttemptSucceeded { attempt, output }) => self.succeed(attempt, output)?,
             (S::Running,              E::AttemptFailed { attempt, failure, chance }) => self.fail(attempt, &failure, chance)?,
+            (S::Running,              E::AttemptSuspended { attempt, suspension }) => self.suspend(attempt, *suspension)?,
             (S::Running,              E::AttemptYielded)                => self.yield_attempt(),
+            (S::Running,              E::ProgressNoted { note })        => self.note(note),
             (S::Running,              E::LeaseExpired)                  => self.lose_worker(),
             (S::Waiting,              E::TimerDue)                      => self.resume_attempt(),
             (S::Waiting | S::Paused,  E::ChildrenEnded { visit, outcome }) => self.end_children(visit, outcome)?,
@@ -91,7 +93,7 @@ impl<'a> Turn<'a> {
             }
             Err(failure) => {
                 self.record(&cursor, RecordStatus::Failed, None, Some(failure.clone()));
-                self.exhaust(&step, &failure, cursor.attempt)
+                self.exhaust(&step, &failure, &cursor)
             }
         };
         Ok(flow)
@@ -118,6 +120,7 @@ impl<'a> Turn<'a> {
             Some(cursor) => match self.planned(&cursor.step).work {
                 Work::WaitFor(_) | Work::WaitUntil(_) => self.end_wait(&cursor),
                 _ if cursor.children().is_some() => self.time_out(cursor),
+                Work::Attempt(_) if cursor.awaited.is_some() => self.give_up_suspension(cursor),
                 _ if cursor.awaited.is_some() => self.give_up_listening(cursor),
                 _ => self.start(cursor),
             },
@@ -184,16 +187,7 @@ impl<'a> Turn<'a> {
         }
         let step = self.planned(&id);
         let attempts = self.state.steps.get(&id).map_or(0, |step| step.attempts);
-        let cursor = Cursor {
-            step: id,
-            attempt: attempts + 1,
-            started_at: self.now,
-            visited_at: self.now,
-            failed: 0,
-            lost: 0,
-            until: None,
-            awaited: None,
-        };
+        let cursor = Cursor::at(id, attempts + 1, self.now);
         match self.wanted(&step) {
             Ok(true) => self.start(cursor),
             Ok(false) => self.skip(cursor, &step),
@@ -248,6 +242,7 @@ impl<'a> Turn<'a> {
             timeout_ms: step.step.attempt_timeout_ms(),
             attempt: cursor.attempt,
             config,
+            resumption: cursor.resumption.clone(),
             step,
         }));
         self.set_step(&cursor.step, StepStatus::Running, None, None);

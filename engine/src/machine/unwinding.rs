@@ -125,14 +125,9 @@ impl Turn<'_> {
         })));
         let attempts = self.state.steps.get(step).map_or(0, |step| step.attempts);
         self.await_others(Cursor {
-            step: step.to_owned(),
-            attempt: attempts,
-            started_at: self.now,
-            visited_at: self.now,
-            failed: 0,
-            lost: 0,
             until: Some(after(self.now, DEFAULT_WAIT_TIMEOUT_MS)),
             awaited: Some(Awaited::Children { visit, total: 1 }),
+            ..Cursor::at(step.to_owned(), attempts, self.now)
         });
     }
 

@@ -15,6 +15,7 @@ use stateflow_engine::machine::{
 };
 use stateflow_engine::message::Message;
 use stateflow_engine::plan::{Plan, PluginLock};
+use stateflow_engine::suspension::{Checkpoint, Suspension, Wake};
 use uuid::Uuid;
 
 const DOCUMENT: &str = include_str!("../../../docs/state-machine.md");
@@ -74,12 +75,6 @@ fn execution(Column { status, waits_for }: Column) -> Execution {
     let now = DateTime::<Utc>::UNIX_EPOCH;
     let at_the_step = !status.is_terminal() && status != ExecutionStatus::Pending;
     let cursor = at_the_step.then(|| Cursor {
-        step: "s".to_owned(),
-        attempt: 1,
-        started_at: now,
-        visited_at: now,
-        failed: 0,
-        lost: 0,
         until: (status != ExecutionStatus::Running).then_some(now + TimeDelta::seconds(1)),
         awaited: match waits_for {
             Some(Others::Children) => Some(Awaited::Children { visit: 1, total: 2 }),
@@ -88,9 +83,11 @@ fn execution(Column { status, waits_for }: Column) -> Execution {
                 name: "paid".to_owned(),
                 since: now,
                 asked: None,
+                matching: None,
             }))),
             None => None,
         },
+        ..Cursor::at("s".to_owned(), 1, now)
     });
     let step = StepState { status: StepStatus::Running, attempts: 1, error: None, output: None };
     let steps = if cursor.is_some() { Steps::from([("s".to_owned(), step)]) } else { Steps::new() };
@@ -111,7 +108,15 @@ fn event(kind: EventKind) -> Event {
             failure: Failure::new(ErrorCode::Timeout, "too slow"),
             chance: 0.5,
         },
+        EventKind::AttemptSuspended => Event::AttemptSuspended {
+            attempt: 1,
+            suspension: Box::new(Suspension {
+                state: Checkpoint::default(),
+                wake: Wake::At(DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(1)),
+            }),
+        },
         EventKind::AttemptYielded => Event::AttemptYielded,
+        EventKind::ProgressNoted => Event::ProgressNoted { note: "half of it".to_owned() },
         EventKind::LeaseExpired => Event::LeaseExpired,
         EventKind::TimerDue => Event::TimerDue,
         EventKind::ChildrenEnded => {

@@ -3,20 +3,28 @@
 
 use std::{
     pin::pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use engine::attempt::AttemptContext;
+use engine::{
+    attempt::AttemptContext,
+    suspension::{Resumption, Suspension},
+};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
     bindings::step::stateflow::plugin::types::Call,
+    blobs::Blobs,
     config::{CallLimits, SandboxConfig},
     guest::{Guest, MAX_HANDLES, ProgramStart, Streams},
     limiter::Limiter,
+    live::Live,
     outbound::{Held, Outbound, Reach},
     prepared::{Ending, Prepared},
     turns::Share,
@@ -38,6 +46,10 @@ pub(crate) struct Attempt {
     pub(crate) streams: Streams,
     pub(crate) reach: Option<Reach>,
     pub(crate) holder: Held,
+    pub(crate) resumption: Option<Arc<Resumption>>,
+    pub(crate) may_suspend: bool,
+    pub(crate) live: Live,
+    pub(crate) blobs: Option<Arc<dyn Blobs>>,
 }
 
 /// Which of the plugin's exports is called.
@@ -64,6 +76,8 @@ pub(crate) struct Ended {
     /// How long it was on a processor, the host functions that it called included.
     pub(crate) busy: Duration,
     pub(crate) denials: u32,
+    /// How it wants to go on: it ended itself.
+    pub(crate) suspension: Option<Suspension>,
 }
 
 /// Why the guest did not get to its end.
@@ -108,6 +122,7 @@ impl Attempt {
             peak_memory_bytes: store.data().limiter.peak_bytes(),
             busy: Duration::from_nanos(busy.into_inner()),
             denials: store.data().limiter.denials(),
+            suspension: store.data_mut().progress.suspension.take(),
         }
     }
 
@@ -131,7 +146,12 @@ impl Attempt {
         let log = self.streams.log.clone();
         let held = self.holder.clone();
         let outbound = Outbound::new(self.reach.clone(), &self.namespace, self.deadline, log, held);
-        let guest = Guest::new(limiter, self.deadline, cancel, &self.streams, outbound, program);
+        let mut guest =
+            Guest::new(limiter, self.deadline, cancel, &self.streams, outbound, program);
+        guest.progress.resumption.clone_from(&self.resumption);
+        guest.progress.may_suspend = self.may_suspend;
+        guest.progress.live = self.live.clone();
+        guest.blobs.kept.clone_from(&self.blobs);
         let mut store = Store::new(self.plugin.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         store.set_fuel(self.limits.fuel)?;
@@ -151,6 +171,7 @@ impl Ended {
             peak_memory_bytes: 0,
             busy: Duration::ZERO,
             denials: 0,
+            suspension: None,
         }
     }
 }

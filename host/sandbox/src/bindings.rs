@@ -8,6 +8,10 @@ pub(crate) mod step {
         world: "step",
         imports: { default: async | trappable },
         exports: { default: async },
+        with: {
+            "stateflow:plugin/blob.blob": crate::blobs::KeptBlob,
+            "stateflow:plugin/blob.writer": crate::guest_blobs::Writing,
+        },
     });
 }
 

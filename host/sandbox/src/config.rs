@@ -51,8 +51,9 @@ impl Default for LogLimits {
 
 /// What a module may look like before a compiler is let near it: the shapes that make compilers
 /// slow. The defaults let Go through, whose honest programs nest 300 blocks and have 42,000 data
-/// segments.
+/// segments, and `CPython`, whose largest function has 427 KB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ShapeLimits {
     /// Functions in all core modules together.
     pub functions: u32,
@@ -82,7 +83,7 @@ impl Default for ShapeLimits {
     fn default() -> Self {
         Self {
             functions: 30_000,
-            body_bytes: 256 << 10,
+            body_bytes: 512 << 10,
             locals: 2_000,
             branch_targets: 4_000,
             blocks: 16_000,

@@ -15,11 +15,14 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    bindings::step::stateflow::plugin::{http, log, revealing, secrets, signing},
+    bindings::step::stateflow::plugin::{blob, http, log, progress, revealing, secrets, signing},
     config::SandboxConfig,
     exit_code,
+    guest_blobs::GuestBlobs,
     guest_http::WasiOutbound,
+    guest_progress::Progress,
     limiter::Limiter,
+    live::Live,
     log_buffer::LogBuffer,
     outbound::Outbound,
     stdio::{CappedOutput, LogSink, SinkStream},
@@ -40,6 +43,8 @@ pub(crate) struct Guest {
     pub(crate) cancel: CancellationToken,
     pub(crate) outbound: Outbound,
     pub(crate) wasi_http: WasiOutbound,
+    pub(crate) progress: Progress,
+    pub(crate) blobs: GuestBlobs,
     log: LogBuffer,
 }
 
@@ -58,8 +63,8 @@ pub(crate) struct ProgramStart<'a> {
 }
 
 impl Streams {
-    pub(crate) fn new(config: &SandboxConfig) -> Self {
-        let log = LogBuffer::new(config.logs);
+    pub(crate) fn new(config: &SandboxConfig, live: &Live) -> Self {
+        let log = live.log(config.logs);
         let stderr = LogSink::new(log.clone());
         Self { log, stdout: CappedOutput::new(config.max_output_bytes), stderr }
     }
@@ -93,7 +98,18 @@ impl Guest {
         table.set_max_capacity(MAX_HANDLES);
         let wasi_http = WasiOutbound::new(outbound.clone());
         let log = streams.log.clone();
-        Self { wasi: wasi.build(), table, limiter, deadline, cancel, outbound, wasi_http, log }
+        Self {
+            wasi: wasi.build(),
+            table,
+            limiter,
+            deadline,
+            cancel,
+            outbound,
+            wasi_http,
+            progress: Progress::default(),
+            blobs: GuestBlobs::default(),
+            log,
+        }
     }
 }
 
@@ -157,5 +173,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     secrets::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     signing::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     revealing::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    blob::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    progress::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     log::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::attempt::{LogLevel, LogLine};
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 
 use crate::config::LogLimits;
 
@@ -12,9 +13,14 @@ use crate::config::LogLimits;
 const MAX_RECEIPTS: usize = 100;
 
 /// The log of one attempt, shared by its host functions, its stderr and its supervisor.
-#[derive(Clone)]
-pub(crate) struct LogBuffer(Arc<Mutex<Inner>>);
+#[derive(Clone, Debug)]
+pub(crate) struct LogBuffer {
+    inner: Arc<Mutex<Inner>>,
+    /// Told of every line.
+    changed: Arc<Notify>,
+}
 
+#[derive(Debug)]
 struct Inner {
     limits: LogLimits,
     lines: Vec<LogLine>,
@@ -25,14 +31,9 @@ struct Inner {
 }
 
 impl LogBuffer {
-    pub(crate) fn new(limits: LogLimits) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            limits,
-            lines: Vec::new(),
-            bytes: 0,
-            own: 0,
-            dropped: 0,
-        })))
+    pub(crate) fn new(limits: LogLimits, changed: Arc<Notify>) -> Self {
+        let inner = Inner { limits, lines: Vec::new(), bytes: 0, own: 0, dropped: 0 };
+        Self { inner: Arc::new(Mutex::new(inner)), changed }
     }
 
     /// The longest line that is kept, for those who collect one from pieces.
@@ -42,6 +43,7 @@ impl LogBuffer {
 
     pub(crate) fn push(&self, level: LogLevel, message: &str, fields: Vec<(String, String)>) {
         self.with(|inner| inner.push(level, message, fields));
+        self.changed.notify_one();
     }
 
     /// What the host has to say of a request. Beside the guest's own lines, so that no flood of them pushes it out.
@@ -55,6 +57,12 @@ impl LogBuffer {
             }
             inner.lines.push(LogLine { level, message, fields });
         });
+        self.changed.notify_one();
+    }
+
+    /// The lines so far, if they are more than that.
+    pub(crate) fn beyond(&self, lines: usize) -> Option<Vec<LogLine>> {
+        self.with(|inner| (inner.lines.len() > lines).then(|| inner.lines.clone()))
     }
 
     /// How many requests there are receipts of, and how many lines were dropped so far.
@@ -89,7 +97,7 @@ impl LogBuffer {
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Inner) -> R) -> R {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -134,7 +142,7 @@ mod tests {
     use super::*;
 
     fn buffer(lines: usize, line_bytes: usize, total_bytes: usize) -> LogBuffer {
-        LogBuffer::new(LogLimits { lines, line_bytes, total_bytes })
+        LogBuffer::new(LogLimits { lines, line_bytes, total_bytes }, Arc::default())
     }
 
     #[test]

@@ -13,8 +13,10 @@ const USE_A_WASI_TARGET: &str =
     "build for wasm32-wasip1 or wasm32-wasip2, or build a component with the Rust SDK";
 
 /// Interfaces that the host links, without their versions.
-const PROVIDED: [&str; 29] = [
+const PROVIDED: [&str; 31] = [
+    "stateflow:plugin/blob",
     "stateflow:plugin/http",
+    "stateflow:plugin/progress",
     "stateflow:plugin/revealing",
     "stateflow:plugin/secrets",
     "stateflow:plugin/signing",

@@ -14,8 +14,9 @@ use std::{
 
 use chrono::Utc;
 use engine::{
-    attempt::{AttemptContext, AttemptReport},
+    attempt::{AttemptContext, AttemptReport, Outcome},
     failure::{ErrorCode, Failure},
+    suspension::Resumption,
 };
 use secrets::Holder;
 use serde_json::Value;
@@ -27,12 +28,14 @@ use crate::{
     admission::{self, Admitted, Manifest, PluginKind},
     attempt::{Attempt, Ended, What, Work},
     bindings::step::stateflow::plugin::types::Call,
+    blobs::Blobs,
     building::Order,
     compiler::{Compiler, Made},
     config::{CallLimits, SandboxConfig},
     error::SandboxError,
     guest::Streams,
     guest_threads::GuestThreads,
+    live::Live,
     outbound::Reach,
     prepared::Prepared,
     ticker::Ticker,
@@ -78,14 +81,41 @@ pub struct PluginCall {
     pub reach: Option<Reach>,
     /// The secrets that it may use; none, if none is given.
     pub holder: Option<Arc<Holder>>,
+    /// What the step left behind when it last suspended itself.
+    pub resumption: Option<Arc<Resumption>>,
+    /// Whether it may suspend itself.
+    pub may_suspend: bool,
+    /// What is to be seen of the attempt while it is under way.
+    pub live: Live,
+    /// Where its namespace's blobs are; nowhere, if nothing is given.
+    pub blobs: Option<Arc<dyn Blobs>>,
     /// Stops the guest within about one tick.
     pub cancel: CancellationToken,
+}
+
+impl PluginCall {
+    /// A call with nothing but its input and its limits: it reaches nothing and holds no secret.
+    pub fn new(attempt: AttemptContext, config: Value, limits: CallLimits) -> Self {
+        Self {
+            attempt,
+            config,
+            limits,
+            share: Share::WHOLE,
+            reach: None,
+            holder: None,
+            resumption: None,
+            may_suspend: true,
+            live: Live::default(),
+            blobs: None,
+            cancel: CancellationToken::new(),
+        }
+    }
 }
 
 /// What came of an attempt and what it cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginReport {
-    /// Output or failure, and the log.
+    /// Output, failure or suspension, and the log.
     pub report: AttemptReport,
     /// Fuel that the guest used.
     pub fuel_used: u64,
@@ -188,7 +218,7 @@ impl Sandbox {
             ));
         }
         let limits = call.limits.clamped(&self.0.config.ceilings);
-        let streams = Streams::new(&self.0.config);
+        let streams = Streams::new(&self.0.config, &call.live);
         let deadline = Instant::now() + limits.timeout;
         let input = call.config.to_string();
         if input.len() > self.0.config.max_input_bytes {
@@ -216,6 +246,10 @@ impl Sandbox {
             streams,
             reach: call.reach,
             holder: call.holder,
+            resumption: call.resumption,
+            may_suspend: call.may_suspend,
+            live: call.live,
+            blobs: call.blobs,
         };
         self.supervise(attempt).await
     }
@@ -223,6 +257,7 @@ impl Sandbox {
     async fn describe(&self, namespace: &str, plugin: &Prepared) -> Result<Manifest, SandboxError> {
         let limits =
             CallLimits { fuel: DESCRIBE_FUEL, timeout: DESCRIBE_TIMEOUT, ..self.0.config.defaults };
+        let live = Live::default();
         let attempt = Attempt {
             plugin: plugin.clone(),
             namespace: namespace.to_owned(),
@@ -231,9 +266,13 @@ impl Sandbox {
             limits: limits.clamped(&self.0.config.ceilings),
             deadline: Instant::now() + limits.timeout,
             cancel: CancellationToken::new(),
-            streams: Streams::new(&self.0.config),
+            streams: Streams::new(&self.0.config, &live),
             reach: None,
             holder: None,
+            resumption: None,
+            may_suspend: true,
+            live,
+            blobs: None,
         };
         let report = self.supervise(attempt).await.report;
         let faulty = |what: String| {
@@ -243,9 +282,15 @@ impl Sandbox {
                 "make its `describe` return JSON with at least `name` and `version`",
             )
         };
-        let manifest = report
-            .result
-            .map_err(|failure| faulty(format!("plugin cannot describe itself: {failure}")))?;
+        let manifest = match report.outcome {
+            Outcome::Succeeded(manifest) => manifest,
+            Outcome::Failed(failure) => {
+                return Err(faulty(format!("plugin cannot describe itself: {failure}")));
+            }
+            Outcome::Suspended(_) => {
+                return Err(faulty("plugin suspends itself when it is to describe itself".into()));
+            }
+        };
         serde_json::from_value(manifest)
             .map_err(|error| faulty(format!("plugin's description is not a manifest: {error}")))
     }
@@ -319,13 +364,13 @@ fn facts(attempt: &AttemptContext, timeout: Duration) -> Call {
 fn report(bench: &Bench<'_>, ended: Ended) -> PluginReport {
     let (fuel_used, peak_memory_bytes, busy) =
         (ended.fuel_used, ended.peak_memory_bytes, ended.busy);
-    let result = bench.judge(ended);
-    PluginReport { fuel_used, peak_memory_bytes, busy, ..told(bench.streams, result) }
+    let outcome = bench.judge(ended);
+    PluginReport { fuel_used, peak_memory_bytes, busy, ..told(bench.streams, outcome) }
 }
 
 /// The guest did not answer in time to be counted.
 fn stopped(streams: &Streams, failure: Failure) -> PluginReport {
-    told(streams, Err(failure))
+    told(streams, Outcome::Failed(failure))
 }
 
 /// The guest never ran.
@@ -340,10 +385,10 @@ fn refused(failure: Failure) -> PluginReport {
     }
 }
 
-/// A result, with what stands in the attempt's log.
-fn told(streams: &Streams, result: Result<Value, Failure>) -> PluginReport {
+/// An outcome, with what stands in the attempt's log.
+fn told(streams: &Streams, outcome: Outcome) -> PluginReport {
     let (requests, dropped_lines) = streams.log.tally();
-    let report = AttemptReport { result, logs: streams.log.finish() };
+    let report = AttemptReport { outcome, logs: streams.log.finish() };
     PluginReport {
         report,
         fuel_used: 0,

@@ -179,7 +179,7 @@ mod tests {
     use crate::config::LogLimits;
 
     fn messages(writes: &[&[u8]], limits: LogLimits) -> Vec<String> {
-        let log = LogBuffer::new(limits);
+        let log = LogBuffer::new(limits, Arc::default());
         let sink = LogSink::new(log.clone());
         for bytes in writes {
             sink.accept(bytes).unwrap();

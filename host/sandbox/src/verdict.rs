@@ -1,6 +1,9 @@
 //! Judges how an attempt ended: one error code for each limit, and advice on trying again.
 
-use engine::failure::{ErrorCode, Failure, RetryAdvice};
+use engine::{
+    attempt::Outcome,
+    failure::{ErrorCode, Failure, RetryAdvice},
+};
 use serde_json::{Value, json};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -27,8 +30,18 @@ pub(crate) struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// What the attempt came to.
+    pub(crate) fn judge(&self, mut ended: Ended) -> Outcome {
+        match (ended.suspension.take(), &ended.outcome) {
+            (Some(suspension), Err(Interruption::Trapped(_))) => {
+                Outcome::Suspended(Box::new(suspension))
+            }
+            _ => self.result(ended).into(),
+        }
+    }
+
     /// The attempt's output, or its failure.
-    pub(crate) fn judge(&self, ended: Ended) -> Result<Value, Failure> {
+    fn result(&self, ended: Ended) -> Result<Value, Failure> {
         if self.streams.stdout.overflowed() {
             return Err(self.too_large());
         }

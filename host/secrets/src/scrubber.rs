@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
-use engine::attempt::AttemptReport;
+use engine::attempt::{AttemptReport, LogLine, Outcome};
 use engine::failure::Failure;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -161,11 +161,18 @@ impl Scrubber {
         if self.is_empty() {
             return;
         }
-        match &mut report.result {
-            Ok(output) => self.value(output),
-            Err(failure) => self.failure(failure),
+        match &mut report.outcome {
+            Outcome::Succeeded(output) => self.value(output),
+            Outcome::Failed(failure) => self.failure(failure),
+            // Bytes that only the step can read: the sandbox takes none with a secret in them.
+            Outcome::Suspended(_) => {}
         }
-        for line in &mut report.logs {
+        self.lines(&mut report.logs);
+    }
+
+    /// Log lines, without secrets.
+    pub fn lines(&self, lines: &mut [LogLine]) {
+        for line in lines {
             self.text(&mut line.message);
             self.fields(&mut line.fields);
         }

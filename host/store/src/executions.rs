@@ -304,12 +304,23 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Log>, StoreError> {
         let rows = sqlx::query!(
-            r#"select a.sequence, l.line::integer as "line!", a.step_id, a.attempt, l.value ->> 'level' as "level!",
+            r#"with logged as (
+                   select sequence, step_id, attempt, logs, finished_at as logged_at
+                   from attempts
+                   where execution_id = $1 and sequence >= $2
+                   union all
+                   select sequence, step_id, attempt, logs, shown_at
+                   from live_logs under_way
+                   where execution_id = $1 and not exists (
+                       select from attempts ended
+                       where ended.execution_id = $1 and ended.sequence = under_way.sequence))
+               select a.sequence as "sequence!", l.line::integer as "line!", a.step_id as "step_id!",
+                      a.attempt as "attempt!", l.value ->> 'level' as "level!",
                       l.value ->> 'message' as "message!", l.value ->> 'fields' as fields,
-                      a.finished_at as logged_at
-               from attempts a
+                      a.logged_at as "logged_at!"
+               from logged a
                cross join lateral json_array_elements(a.logs) with ordinality as l (value, line)
-               where a.execution_id = $1 and a.sequence >= $2 and (a.sequence, l.line) > ($2, $3)
+               where (a.sequence, l.line) > ($2, $3)
                order by a.sequence, l.line
                limit $4"#,
             id,

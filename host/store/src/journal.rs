@@ -2,6 +2,7 @@
 
 mod columns;
 mod kin;
+mod showing;
 mod speech;
 
 use std::collections::HashMap;
@@ -109,6 +110,19 @@ pub enum KinAct {
         /// What it says.
         data: Arc<Value>,
     },
+    /// Lets the log of the attempt under way be seen.
+    ShowLog {
+        /// The line of the history that the attempt will be.
+        sequence: u32,
+        /// Its step.
+        step_id: String,
+        /// Its number.
+        attempt: u32,
+        /// All lines so far.
+        lines: Vec<LogLine>,
+    },
+    /// The attempt has ended: its log is with it.
+    HideLog,
 }
 
 /// What becomes of an execution's place in the queue.

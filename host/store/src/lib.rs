@@ -4,6 +4,7 @@ mod connection;
 pub use connection::{Schema, Store, StoreSettings};
 
 pub mod audit;
+pub mod blobs;
 pub mod bulk;
 pub mod executions;
 pub mod families;

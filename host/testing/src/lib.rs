@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod database;
+pub mod guests;
 mod private;
 mod shared;
 mod throttle;

@@ -11,12 +11,15 @@ use engine::placeholder::Placeholders;
 use engine::plan::PlannedStep;
 use engine::step_type::StepType;
 use native::NativeSteps;
-use sandbox::{CallLimits, PluginCall};
+use sandbox::{CallLimits, Live, PluginCall};
 use secrets::holder::Names;
 use secrets::{Holder, Opened, Reach};
 use serde_json::Map;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs::NamespaceBlobs;
+use crate::glimpse::Glimpse;
 use crate::metrics::WorkerMetrics;
 use crate::plugins::{Known, Plugins};
 use crate::policies::{Allowed, Policies};
@@ -29,6 +32,16 @@ const SANDBOX_GRACE: Duration = Duration::from_secs(5);
 /// An instant further away may not exist.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 
+/// An attempt to make.
+pub(crate) struct Assignment {
+    pub(crate) namespace_id: i32,
+    pub(crate) context: AttemptContext,
+    pub(crate) start: StartAttempt,
+    pub(crate) placeholders: Placeholders,
+    /// What is seen of it meanwhile.
+    pub(crate) glimpse: Glimpse,
+}
+
 #[derive(Clone)]
 pub(crate) struct Attempts {
     pub(crate) native: NativeSteps,
@@ -36,30 +49,25 @@ pub(crate) struct Attempts {
     pub(crate) policies: Policies,
     pub(crate) vault: Vault,
     pub(crate) metrics: WorkerMetrics,
-    /// The operator's bound.
+    pub(crate) store: Store,
+    /// The operator's bounds: of any attempt, and of the blobs of a namespace.
     pub(crate) max_attempt: Duration,
+    pub(crate) max_blob_bytes: u64,
 }
 
 impl Attempts {
     /// Makes the attempt; nothing in its report is a secret. Dropping the future stops it.
-    pub(crate) async fn run(
-        &self,
-        namespace_id: i32,
-        context: AttemptContext,
-        mut start: StartAttempt,
-        placeholders: Placeholders,
-    ) -> AttemptReport {
+    pub(crate) async fn run(&self, mut assignment: Assignment) -> AttemptReport {
         let most = u64::try_from(self.max_attempt.as_millis()).unwrap_or(u64::MAX);
+        let start = &mut assignment.start;
         start.timeout_ms = start.timeout_ms.min(most);
         let step_type = start.step.step.step_type.clone();
         let began = Instant::now();
-        let report = match self.vault.of(namespace_id).await {
-            Ok(opened) => {
-                self.run_scrubbed(namespace_id, context, start, placeholders, opened).await
-            }
+        let report = match self.vault.of(assignment.namespace_id).await {
+            Ok(opened) => self.run_scrubbed(assignment, opened).await,
             Err(failure) => AttemptReport::of(Err(failure)),
         };
-        let code = report.result.as_ref().err().map_or("", |failure| failure.code.as_str());
+        let code = report.outcome.failure().map_or("", |failure| failure.code.as_str());
         self.metrics.attempts.with_label_values(&[step_type.as_str(), code]).inc();
         self.metrics
             .attempt_seconds
@@ -81,14 +89,8 @@ impl Attempts {
         Ok(())
     }
 
-    async fn run_scrubbed(
-        &self,
-        namespace_id: i32,
-        context: AttemptContext,
-        mut start: StartAttempt,
-        placeholders: Placeholders,
-        opened: Arc<Opened>,
-    ) -> AttemptReport {
+    async fn run_scrubbed(&self, assignment: Assignment, opened: Arc<Opened>) -> AttemptReport {
+        let Assignment { namespace_id, context, mut start, placeholders, glimpse } = assignment;
         let kind = start.step.kind.clone();
         let reach = match &kind {
             StepType::Native(_) => Reach::of_native_step(),
@@ -116,7 +118,11 @@ impl Attempts {
                     Err(failure) => AttemptReport::of(Err(failure)),
                 }
             }
-            _ => self.run_plugin(namespace_id, context, start, &holder).await,
+            _ => {
+                let live = glimpse.through(&holder);
+                // Boxed: steps of other types need not carry its size.
+                Box::pin(self.run_plugin(namespace_id, context, start, &holder, live)).await
+            }
         };
         holder.scrubber().report(&mut report);
         report
@@ -148,6 +154,7 @@ impl Attempts {
         context: AttemptContext,
         start: StartAttempt,
         of_config: &Holder,
+        live: Live,
     ) -> AttemptReport {
         let Some(digest) = &start.step.plugin_digest else {
             let message = format!("`{}` is locked to no digest", start.step.step.step_type);
@@ -160,6 +167,7 @@ impl Attempts {
             Err(failure) => return AttemptReport::of(Err(failure)),
         };
         call.config = start.config;
+        call.live = live;
         let holder = call.holder.clone();
         let stop_with_us = call.cancel.clone().drop_guard();
         let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);
@@ -191,14 +199,20 @@ impl Attempts {
         let plugin = self.plugins.get(namespace_id, &context.namespace, digest, metrics).await?;
         let allowed = self.policies.of(namespace_id, &context.namespace).await?;
         let reach = self.policies.reach(&allowed, &plugin.name, &plugin.grants, &start.step)?;
-        let granted = granted_secrets(&allowed, &plugin.grants, &start.step);
+        let secrets = granted_secrets(&allowed, &plugin.grants, &start.step);
+        let granted = |kind| plugin.grants.iter().any(|it| it.kind == kind && allowed.allows(it));
         let call = PluginCall {
             attempt: context,
             config: serde_json::Value::Null,
             limits: allowed.lowered(self.limits(&start.step, start.timeout_ms)),
             share: allowed.share(),
             reach,
-            holder: Some(Arc::new(of_config.with(granted))),
+            holder: Some(Arc::new(of_config.with(secrets))),
+            resumption: start.resumption.clone(),
+            live: Live::default(),
+            may_suspend: granted(CapabilityKind::Progress),
+            blobs: granted(CapabilityKind::Blob)
+                .then(|| NamespaceBlobs::of(&self.store, namespace_id, self.max_blob_bytes)),
             cancel: CancellationToken::new(),
         };
         Ok((plugin, call))

@@ -2,28 +2,32 @@
 //! execution ends, waits for long, or the lease turns out to be gone.
 
 mod inbox;
+mod showing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use engine::attempt::{AttemptContext, LogLine};
+use engine::attempt::{AttemptContext, LogLine, Outcome};
 use engine::machine::{self, Command, Event, Execution, Family, StartAttempt, Transition};
 use engine::placeholder::Placeholders;
 use store::Store;
 use store::journal::{Disposition, KinAct, Write, Written};
 use store::leases::Claimed;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::attempts::Attempts;
+use crate::attempts::{Assignment, Attempts};
 use crate::clock::DatabaseClock;
+use crate::glimpse::Glimpse;
 use crate::intake::Intake;
 use crate::kin::{Kin, Origin};
 use crate::metrics::WorkerMetrics;
 use crate::tenure::{Holding, Tenure};
+use showing::LOOK_EVERY;
 
 /// An attempt that takes longer than this is worth a write that says so.
 const WORTH_SHOWING: Duration = Duration::from_millis(50);
@@ -98,6 +102,7 @@ impl Driver {
             lost,
             stored: None,
             crowded_out: false,
+            shown: lost.then_some(0),
             posted: signals,
             seen: 0,
             consumed: Vec::new(),
@@ -125,6 +130,8 @@ struct Drive {
     stored: Option<machine::State>,
     /// There was no slot for an attempt.
     crowded_out: bool,
+    /// How many lines of the attempt's log are shown, if any may be, by us or by whoever had the lease before.
+    shown: Option<usize>,
     /// Facts posted so far, as far as known; and how many of them had been posted at the last reading.
     posted: i32,
     seen: i32,
@@ -244,6 +251,7 @@ impl Drive {
                 other => wish = Some(other),
             }
         }
+        kin.extend(self.hide_log(&records));
         if matches!(wish, Some(Command::Listen(_))) {
             // It keeps the lease until it has looked back.
             disposition = Disposition::Keep;
@@ -368,8 +376,16 @@ impl Drive {
         };
         let shared = Arc::clone(&self.shared);
         let placeholders = Placeholders::of(self.execution.callbacks, context.execution_id);
-        let attempt = shared.attempts.run(self.origin.namespace_id, context, start, placeholders);
+        let glimpse = Glimpse::default();
+        let attempt = shared.attempts.run(Assignment {
+            namespace_id: self.origin.namespace_id,
+            context,
+            start,
+            placeholders,
+            glimpse: glimpse.clone(),
+        });
         tokio::pin!(attempt);
+        let mut next_look = Instant::now() + LOOK_EVERY;
         let deadline = self.sleep_to_deadline();
         tokio::pin!(deadline);
         let worth_showing = tokio::time::sleep(WORTH_SHOWING);
@@ -380,20 +396,20 @@ impl Drive {
                 report = &mut attempt => {
                     drop(slot);
                     shared.intake.attempt_ended();
-                    let event = match report.result {
-                        Ok(output) => Event::AttemptSucceeded { attempt: number, output },
-                        Err(failure) => Event::AttemptFailed { attempt: number, failure, chance: rand::random() },
-                    };
-                    return Ok(Next::Event(event, report.logs));
+                    return Ok(Next::Event(ended(number, report.outcome), report.logs));
+                }
+                () = changed_after(next_look, &glimpse) => {
+                    next_look = Instant::now() + LOOK_EVERY;
+                    Box::pin(self.show(&glimpse)).await?;
                 }
                 () = &mut worth_showing, if self.stored.is_some() => self.write_down().await?,
-                () = &mut deadline => return Ok(Next::Event(Event::DeadlinePassed, Vec::new())),
-                () = self.shared.abort.cancelled() => return Ok(Next::Event(Event::LeaseExpired, Vec::new())),
+                () = &mut deadline => return Ok(Next::Event(Event::DeadlinePassed, glimpse.log())),
+                () = self.shared.abort.cancelled() => return Ok(Next::Event(Event::LeaseExpired, glimpse.log())),
                 () = news.notified() => {
                     self.posted = self.posted.max(self.seen + 1);
                     match self.read_inbox().await.context("the inbox could not be read")? {
                         Some(event) if event.spares_the_attempt() => self.take_in(event).await?,
-                        Some(event) => return Ok(Next::Event(event, Vec::new())),
+                        Some(event) => return Ok(Next::Event(event, glimpse.log())),
                         None => {}
                     }
                 }
@@ -454,4 +470,21 @@ impl Drive {
             }
         }
     }
+}
+
+/// The fact that an attempt ends with.
+fn ended(attempt: u32, outcome: Outcome) -> Event {
+    match outcome {
+        Outcome::Succeeded(output) => Event::AttemptSucceeded { attempt, output },
+        Outcome::Failed(failure) => {
+            Event::AttemptFailed { attempt, failure, chance: rand::random() }
+        }
+        Outcome::Suspended(suspension) => Event::AttemptSuspended { attempt, suspension },
+    }
+}
+
+/// Waits for the next look, and then for something to see: in this order, so that nothing is missed if it is dropped.
+async fn changed_after(look: Instant, glimpse: &Glimpse) {
+    tokio::time::sleep_until(look).await;
+    glimpse.changed().await;
 }

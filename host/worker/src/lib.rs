@@ -13,6 +13,8 @@ mod tenure;
 
 mod apart;
 mod attempts;
+mod blobs;
+mod glimpse;
 mod plans;
 mod plugins;
 mod policies;

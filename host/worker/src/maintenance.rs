@@ -14,7 +14,10 @@ use crate::tenure::Tenure;
 
 /// Partitions are made this many weeks ahead; looked after at every start and every hour.
 const WEEKS_AHEAD: i32 = 2;
-const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
+const CHORES_EVERY: Duration = Duration::from_hours(1);
+
+/// A blob whose sender went away is deleted so long after it was begun; no attempt takes as long.
+const BLOB_PATIENCE: Duration = Duration::from_hours(24);
 
 /// Renews a tenure's lease, and passes wake-ups on to its drivers.
 pub(crate) struct Heartbeats {
@@ -79,9 +82,10 @@ impl Heartbeats {
     }
 }
 
-/// Expires the leases of lost workers, and makes the partitions of the weeks to come. Never returns.
+/// Expires the leases of lost workers, makes the partitions of the weeks to come, and deletes what was begun and left. Never
+/// returns.
 pub(crate) async fn reap(store: &Store, metrics: &WorkerMetrics, every: Duration) {
-    let mut partitions_made: Option<Instant> = None;
+    let mut chores_done: Option<Instant> = None;
     loop {
         match store.expire_leases().await {
             Ok(0) => {}
@@ -91,10 +95,17 @@ pub(crate) async fn reap(store: &Store, metrics: &WorkerMetrics, every: Duration
             }
             Err(error) => tracing::debug!(error = ?error, "leases could not be expired"),
         }
-        if partitions_made.is_none_or(|made| made.elapsed() > PARTITIONS_EVERY) {
+        if chores_done.is_none_or(|made| made.elapsed() > CHORES_EVERY) {
             match store.ensure_partitions(WEEKS_AHEAD).await {
-                Ok(_) => partitions_made = Some(Instant::now()),
+                Ok(_) => chores_done = Some(Instant::now()),
                 Err(error) => tracing::warn!(error = ?error, "partitions could not be made"),
+            }
+            match store.drop_unfinished_blobs(BLOB_PATIENCE).await {
+                Ok(0) => {}
+                Ok(blobs) => tracing::info!(blobs, "deleted what was never finished"),
+                Err(error) => {
+                    tracing::debug!(error = ?error, "unfinished blobs could not be deleted");
+                }
             }
         }
         tokio::time::sleep(every).await;

@@ -48,6 +48,8 @@ pub struct WorkerSettings {
     pub drain: Duration,
     /// The longest that any attempt may take, whatever its step asks for.
     pub max_attempt: Duration,
+    /// What the blobs of a namespace may take, in bytes.
+    pub max_blob_bytes: u64,
     /// The machine's name, for people.
     pub host: String,
 }
@@ -62,6 +64,7 @@ impl Default for WorkerSettings {
             short_wait: Duration::from_secs(5),
             drain: Duration::from_secs(30),
             max_attempt: Duration::from_mins(15),
+            max_blob_bytes: 1 << 30,
             host: String::new(),
         }
     }
@@ -109,7 +112,9 @@ impl Worker {
                 policies: parts.policies,
                 vault: Vault::new(parts.store.clone(), parts.secrets),
                 metrics: parts.metrics.clone(),
+                store: parts.store.clone(),
                 max_attempt: settings.max_attempt,
+                max_blob_bytes: settings.max_blob_bytes,
             },
             store: parts.store.clone(),
             metrics: parts.metrics,

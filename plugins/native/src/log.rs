@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use egress::Secrets;
-use engine::attempt::{AttemptContext, AttemptReport, LogLevel, LogLine};
+use engine::attempt::{AttemptContext, AttemptReport, LogLevel, LogLine, Outcome};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -59,7 +59,7 @@ impl NativeStep for Log {
         let line =
             LogLine { level: config.level, message: text(config.message), fields: config.fields };
         trace(attempt, &line);
-        AttemptReport { result: Ok(Value::Null), logs: vec![line] }
+        AttemptReport { outcome: Outcome::Succeeded(Value::Null), logs: vec![line] }
     }
 }
 

@@ -2,9 +2,11 @@
 
 #![doc = include_str!("../README.md")]
 
+pub mod blob;
 mod error;
 mod export;
 pub mod log;
+pub mod progress;
 
 #[doc(hidden)]
 #[allow(clippy::too_many_arguments, reason = "generated from the WIT files")]

@@ -1,7 +1,7 @@
 //! What an upload goes through, without a server: the same sandbox with the compiler in its process, and the same
 //! judgement of manifest and module.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use engine::capability::{CapabilityKind, CapabilitySet, Requested};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::manifest::ManifestFile;
 use crate::configuration;
+use crate::plugin_build::PluginBuild;
 
 /// A plugin that can run here, and what is said of it.
 pub(super) struct Local {
@@ -23,10 +24,12 @@ pub(super) struct Local {
     pub(super) upload_bytes: usize,
 }
 
-/// A sandbox as the server has it, without a cache.
+/// A sandbox as the server has it, without a cache. Whoever has the server's file of build limits names it in the same variable.
 pub(super) fn sandbox() -> anyhow::Result<Sandbox> {
     let isolation = configuration::compiler()?;
-    Ok(Sandbox::new(SandboxConfig { isolation, ..SandboxConfig::new(rand::random()) })?)
+    let file = std::env::var_os("STATEFLOW_PLUGIN_BUILD").map(PathBuf::from);
+    let build = PluginBuild::read(file.as_deref())?;
+    Ok(Sandbox::new(SandboxConfig { isolation, ..build.onto(SandboxConfig::new(rand::random())) })?)
 }
 
 /// Admits a plugin, or says everything that is wrong with it.

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{SecondsFormat, Utc};
 use egress::{Caps, Egress, EgressSettings, Grant, Party, Private, Rule};
-use engine::attempt::{AttemptContext, LogLine};
+use engine::attempt::{AttemptContext, LogLine, Outcome};
 use engine::capability::{CapabilityKind, CapabilitySet};
-use sandbox::{CallLimits, PluginCall, PluginReport, Reach, Share};
+use engine::suspension::{Resumption, Suspension, Wake};
+use sandbox::{CallLimits, Live, PluginCall, PluginReport, Reach};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::admitting::{admit, sandbox};
@@ -19,7 +20,10 @@ use crate::arguments::RunPluginOptions;
 use crate::commands::executions::read_json;
 use crate::output::{self, Usage};
 
-/// Runs a plugin once; fails if the attempt does.
+/// A plugin that suspends itself is called so often at most.
+const MAX_CALLS: u32 = 1_000;
+
+/// Runs a plugin once, or with `--resume` until it is done; fails if an attempt does.
 pub(super) async fn run(options: RunPluginOptions, as_json: bool) -> anyhow::Result<ExitCode> {
     let config = config(options.input.as_deref())?;
     let sandbox = sandbox()?;
@@ -29,17 +33,60 @@ pub(super) async fn run(options: RunPluginOptions, as_json: bool) -> anyhow::Res
         Err(problems) => return refuse(&options.plugin.file, &problems, as_json),
     };
     let call = PluginCall {
-        attempt: attempt(),
-        config,
-        limits: limits(&options, sandbox.default_limits()),
-        share: Share::WHOLE,
         reach: Some(reach(&local.asked, &options.allow_host)?),
-        holder: None,
-        cancel: CancellationToken::new(),
+        ..PluginCall::new(attempt(1), config, limits(&options, sandbox.default_limits()))
     };
+    let event = options.event.as_deref().map(|given| read_json("the event", given)).transpose()?;
     let begun = Instant::now();
-    let report = sandbox.call(&local.admitted.prepared, call).await;
+    let mut report = sandbox.call(&local.admitted.prepared, call.clone()).await;
+    for number in 2..=MAX_CALLS {
+        let Outcome::Suspended(suspension) = &report.report.outcome else { break };
+        if !options.resume {
+            break;
+        }
+        note_suspension(suspension);
+        let attempt = attempt(number);
+        let call = PluginCall {
+            attempt,
+            live: Live::default(),
+            ..resumed(&call, suspension, event.as_ref())
+        };
+        report = sandbox.call(&local.admitted.prepared, call).await;
+    }
     tell(&report, begun.elapsed(), as_json)
+}
+
+/// The same call, with what was left. An event is waited for in vain unless one is given.
+fn resumed(call: &PluginCall, suspension: &Suspension, event: Option<&Value>) -> PluginCall {
+    let event = match &suspension.wake {
+        Wake::At(_) => None,
+        Wake::Event { name, .. } => event.map(
+            |data| json!({ "id": Uuid::now_v7(), "name": name, "data": data, "receivedAt": Utc::now() }),
+        ),
+    };
+    let resumption = Resumption { state: suspension.state.clone(), event };
+    PluginCall { resumption: Some(Arc::new(resumption)), ..call.clone() }
+}
+
+fn note_suspension(suspension: &Suspension) {
+    output::note(&format!("{}; it goes on at once here", described(suspension)));
+}
+
+fn described(suspension: &Suspension) -> String {
+    let bytes = suspension.state.0.len();
+    let wake = match &suspension.wake {
+        Wake::At(instant) => {
+            format!("until {}", instant.to_rfc3339_opts(SecondsFormat::Millis, true))
+        }
+        Wake::Event { name, matching, timeout_ms } => {
+            let matching = matching.as_ref().map(|it| format!(" for which `{it}`"));
+            format!(
+                "for the event `{name}`{}, at most {timeout_ms} ms",
+                matching.unwrap_or_default()
+            )
+        }
+    };
+    format!("the plugin has suspended itself {wake}, and left {bytes} bytes")
 }
 
 /// The step's config: `{}`, JSON, or the file that has it.
@@ -51,14 +98,14 @@ fn config(given: Option<&str>) -> anyhow::Result<Value> {
     }
 }
 
-fn attempt() -> AttemptContext {
+fn attempt(number: u32) -> AttemptContext {
     AttemptContext {
         execution_id: Uuid::now_v7(),
         items: Vec::new(),
         namespace: "local".to_owned(),
         workflow: "plugin-run".to_owned(),
         step_id: "run".to_owned(),
-        attempt: 1,
+        attempt: number,
     }
 }
 
@@ -91,20 +138,28 @@ fn tell(report: &PluginReport, took: Duration, as_json: bool) -> anyhow::Result<
         "peakMemoryBytes": report.peak_memory_bytes,
         "ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     });
-    let result = &report.report.result;
-    let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let outcome = &report.report.outcome;
+    let code = if outcome.failure().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if as_json {
-        let (output, failure) = (result.as_ref().ok(), result.as_ref().err());
-        let logs = &report.report.logs;
-        output::json(&json!({ "output": output, "error": failure, "logs": logs, "cost": cost }))?;
+        let suspended = match outcome {
+            Outcome::Suspended(suspension) => Some(described(suspension)),
+            _ => None,
+        };
+        output::json(
+            &json!({ "output": outcome.output(), "error": outcome.failure(), "suspended": suspended,
+            "logs": report.report.logs, "cost": cost }),
+        )?;
         return Ok(code);
     }
     for line in &report.report.logs {
         output::note(&log_line(line));
     }
-    match result {
-        Ok(value) => output::json(value)?,
-        Err(failure) => {
+    match outcome {
+        Outcome::Succeeded(value) => output::json(value)?,
+        Outcome::Suspended(suspension) => {
+            output::note(&format!("{}: --resume goes on", described(suspension)));
+        }
+        Outcome::Failed(failure) => {
             output::complain(&format!("{}: {}", failure.code, failure.message));
             if let Some(details) = json!(failure).get("details").filter(|it| !it.is_null()) {
                 output::note(&format!("  {details}"));

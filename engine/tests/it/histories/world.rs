@@ -14,6 +14,7 @@ use stateflow_engine::machine::{
 };
 use stateflow_engine::message::Message;
 use stateflow_engine::plan::Plan;
+use stateflow_engine::suspension::{Checkpoint, Suspension, Wake};
 use uuid::Uuid;
 
 use super::laws::{self, Seen};
@@ -95,12 +96,28 @@ impl<'a> World<'a> {
 
     fn end_of_attempt(&mut self) -> Event {
         let attempt = self.execution.state.cursor.as_ref().map_or(0, |cursor| cursor.attempt);
-        match self.random.random_range(0..10) {
+        match self.random.random_range(0..12) {
             0..6 => Event::AttemptSucceeded { attempt, output: json!({ "n": attempt }) },
+            10 => Event::ProgressNoted { note: "half of it".to_owned() },
+            11 => Event::AttemptSuspended { attempt, suspension: Box::new(self.suspension()) },
             6..8 => Event::AttemptFailed { attempt, failure: self.failure(), chance: 0.5 },
             8 => Event::LeaseExpired,
             _ => Event::AttemptYielded,
         }
+    }
+
+    fn suspension(&mut self) -> Suspension {
+        let state = Checkpoint(vec![7; self.random.random_range(0..9)]);
+        let later = TimeDelta::milliseconds(self.random.random_range(-9..500));
+        let wake = match self.random.random_range(0..3) {
+            0 => Wake::At(self.now + later),
+            1 => Wake::Event { name: "paid".to_owned(), matching: None, timeout_ms: 500 },
+            _ => {
+                let matching = Some("event.data.n == 1".to_owned());
+                Wake::Event { name: "paid".to_owned(), matching, timeout_ms: 500 }
+            }
+        };
+        Suspension { state, wake }
     }
 
     fn end_of_wait(&mut self, state: &State) -> Event {
@@ -168,8 +185,10 @@ impl<'a> World<'a> {
     fn any_event(&mut self) -> Event {
         let attempt = self.random.random_range(0..4);
         let visit = self.random.random_range(0..5);
-        match self.random.random_range(0..15) {
+        match self.random.random_range(0..17) {
             0 => Event::Started,
+            15 => Event::AttemptSuspended { attempt, suspension: Box::new(self.suspension()) },
+            16 => Event::ProgressNoted { note: "half of it".to_owned() },
             1 => Event::AttemptSucceeded { attempt, output: json!(1) },
             2 => Event::AttemptFailed { attempt, failure: self.failure(), chance: 0.5 },
             3 => Event::AttemptYielded,

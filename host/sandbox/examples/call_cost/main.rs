@@ -19,8 +19,7 @@ use std::{
 use engine::attempt::AttemptContext;
 use futures::StreamExt as _;
 use serde_json::Value;
-use stateflow_sandbox::{Admitted, PluginCall, Prepared, Sandbox, SandboxConfig, Share};
-use tokio_util::sync::CancellationToken;
+use stateflow_sandbox::{Admitted, PluginCall, PluginReport, Prepared, Sandbox, SandboxConfig};
 use uuid::Uuid;
 
 use raw::Raw;
@@ -72,7 +71,7 @@ async fn measure(
         let start = Instant::now();
         let report = sandbox.call(plugin, call).await;
         times.push(start.elapsed());
-        report.report.result?;
+        succeeded(&report)?;
         fuel = report.fuel_used;
     }
     Ok((times, fuel))
@@ -98,7 +97,7 @@ async fn compare(
             (0..calls).map(|_| sandbox.call(&admitted.prepared, call_of(sandbox, config.clone())));
         let mut reports = futures::stream::iter(requests).buffer_unordered(IN_FLIGHT);
         while let Some(report) = reports.next().await {
-            report.report.result?;
+            succeeded(&report)?;
         }
         ours.push(clock.per_call(calls)?);
     }
@@ -166,21 +165,21 @@ async fn cancels(sandbox: &Sandbox) -> Result<Vec<Duration>, Box<dyn Error>> {
 }
 
 fn call_of(sandbox: &Sandbox, config: Value) -> PluginCall {
-    PluginCall {
-        attempt: AttemptContext {
-            execution_id: Uuid::from_u128(1),
-            items: Vec::new(),
-            namespace: "default".into(),
-            workflow: "measure".into(),
-            step_id: "measure".into(),
-            attempt: 1,
-        },
-        config,
-        limits: sandbox.default_limits(),
-        share: Share::WHOLE,
-        reach: None,
-        holder: None,
-        cancel: CancellationToken::new(),
+    let attempt = AttemptContext {
+        execution_id: Uuid::from_u128(1),
+        items: Vec::new(),
+        namespace: "default".into(),
+        workflow: "measure".into(),
+        step_id: "measure".into(),
+        attempt: 1,
+    };
+    PluginCall::new(attempt, config, sandbox.default_limits())
+}
+
+fn succeeded(report: &PluginReport) -> Result<(), Box<dyn Error>> {
+    match report.report.outcome.failure() {
+        Some(failure) => Err(failure.to_string().into()),
+        None => Ok(()),
     }
 }
 

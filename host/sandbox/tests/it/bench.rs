@@ -8,9 +8,8 @@ use engine::{
 };
 use serde_json::Value;
 use stateflow_sandbox::{
-    Admitted, CallLimits, PluginCall, PluginReport, Sandbox, SandboxConfig, SandboxError, Share,
+    Admitted, CallLimits, PluginCall, PluginReport, Sandbox, SandboxConfig, SandboxError,
 };
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Plenty for every guest that is not about a limit.
@@ -44,15 +43,7 @@ pub(crate) fn attempt(number: u32) -> AttemptContext {
 }
 
 pub(crate) fn call_of(config: Value, limits: CallLimits) -> PluginCall {
-    PluginCall {
-        attempt: attempt(1),
-        config,
-        limits,
-        share: Share::WHOLE,
-        reach: None,
-        holder: None,
-        cancel: CancellationToken::new(),
-    }
+    PluginCall::new(attempt(1), config, limits)
 }
 
 /// Admits a guest and calls it once.
@@ -75,15 +66,15 @@ pub(crate) async fn refusal(sandbox: &Sandbox, wasm: &[u8]) -> (String, String) 
 }
 
 pub(crate) fn output(report: &PluginReport) -> &Value {
-    report.report.result.as_ref().unwrap()
+    report.report.outcome.output().unwrap()
 }
 
 pub(crate) fn failure(report: &PluginReport) -> &Failure {
-    report.report.result.as_ref().unwrap_err()
+    report.report.outcome.failure().unwrap()
 }
 
 pub(crate) fn code(report: &PluginReport) -> Option<ErrorCode> {
-    report.report.result.as_ref().err().map(|failure| failure.code)
+    report.report.outcome.failure().map(|failure| failure.code)
 }
 
 pub(crate) fn details(report: &PluginReport) -> &Value {

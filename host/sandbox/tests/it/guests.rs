@@ -1,6 +1,8 @@
 //! Guests in the text format, so that no toolchain is needed: one-function plugins and preview 1
 //! programs.
 
+use testing::guests;
+
 /// A one-function plugin by hand: `body` runs in `run(ptr, len)`, and the output is `"ok"`.
 ///
 /// `$answer` leaves early with the text at an address; `items` are further declarations of the
@@ -29,6 +31,11 @@ pub(crate) fn minimal(items: &str, body: &str) -> Vec<u8> {
                 {body}
                 (call $answer (i32.const 1024) (i32.const 4))))"#
     ))
+}
+
+/// A plugin of the world `step` whose `run` has this body: see [`guests::step`].
+pub(crate) fn step(imports: &str, items: &str, body: &str) -> Vec<u8> {
+    guests::step(r#"{"name":"demo/guest","version":"1.0.0"}"#, imports, items, body)
 }
 
 /// A preview 1 program: `$print(fd, ptr, len)` writes, `$exit(code)` leaves.

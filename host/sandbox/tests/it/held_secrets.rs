@@ -6,58 +6,25 @@ use engine::{callback::CallbackKey, capability::CapabilityKind, placeholder::Pla
 use secrets::{Holder, Opened, Reach, Secret, SecretValue, holder::Names};
 use serde_json::{Value, json};
 use stateflow_sandbox::{PluginCall, PluginReport};
-use wit_component::StringEncoding;
-use wit_parser::Resolve;
 
 use crate::{
     bench::{LIMITS, admit, call_of, output, sandbox},
-    guests::wat,
+    guests::step,
 };
-
-const WIT: &str = include_str!("../../../../sdk/wit/v1/stateflow-plugin.wit");
 
 /// Asks one function for the secret `api-key`, and answers the text that comes back, `!` before it if it is an error.
 fn asking(interface: &str, function: &str) -> Vec<u8> {
-    let mut core = wat(&format!(
-        r#"(module
-            (import "stateflow:plugin/{interface}@1.0.0" "{function}"
-                (func $ask (param i32 i32 i32)))
-            (memory (export "memory") 1)
-            (global $heap (mut i32) (i32.const 8192))
-            (data (i32.const 900) "{{\"name\":\"demo/ask\",\"version\":\"1.0.0\"}}")
-            (data (i32.const 1000) "api-key")
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
-                (local $at i32)
-                (local.set $at (global.get $heap))
-                (global.set $heap
-                    (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7))
-                        (i32.const -8)))
-                (local.get $at))
-            (func (export "describe") (result i32)
-                (i32.store (i32.const 0) (i32.const 900))
-                (i32.store (i32.const 4) (i32.const 37))
-                (i32.const 0))
-            (func (export "run")
-                (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (param i64) (param i32 i32 i32 i32)
-                (result i32) (local $len i32)
-                (call $ask (i32.const 1000) (i32.const 7) (i32.const 512))
-                (local.set $len (i32.load (i32.const 520)))
-                (i32.store8 (i32.const 2048) (i32.const 34))
-                (i32.store8 (i32.const 2049)
-                    (select (i32.const 33) (i32.const 46) (i32.load8_u (i32.const 512))))
-                (memory.copy (i32.const 2050) (i32.load (i32.const 516)) (local.get $len))
-                (i32.store8 (i32.add (i32.const 2050) (local.get $len)) (i32.const 34))
-                (i32.store8 (i32.const 640) (i32.const 0))
-                (i32.store (i32.const 648) (i32.const 2048))
-                (i32.store (i32.const 652) (i32.add (local.get $len) (i32.const 3)))
-                (i32.const 640)))"#
-    ));
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("stateflow-plugin.wit", WIT).unwrap();
-    let world = resolve.select_world(&[package], Some("step")).unwrap();
-    wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
-        .unwrap();
-    core
+    let import = format!(
+        r#"(import "stateflow:plugin/{interface}@1.0.0" "{function}"
+            (func $ask (param i32 i32 i32)))"#
+    );
+    step(
+        &import,
+        r#"(data (i32.const 1024) "api-key")"#,
+        "(call $ask (i32.const 1024) (i32.const 7) (i32.const 512))
+         (call $say (select (i32.const 33) (i32.const 46) (i32.load8_u (i32.const 512)))
+             (i32.load (i32.const 516)) (i32.load (i32.const 520)))",
+    )
 }
 
 fn holder(reach: Reach) -> Arc<Holder> {

@@ -13,5 +13,6 @@ mod limits;
 mod programs;
 mod refusals;
 mod requests;
+mod suspending;
 mod toolchains;
 mod worlds;

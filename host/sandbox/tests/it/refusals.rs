@@ -150,7 +150,7 @@ async fn shapes_that_make_compilers_slow() {
     let wide = format!("(func {})", "(block) ".repeat(16_001));
     let tables = "(table 50001 funcref)".to_owned();
     let many = "(table 1 funcref)".repeat(17);
-    let big = format!("(func {})", "(drop (i64.const 9000000000000000000))".repeat(25_000));
+    let big = format!("(func {})", "(drop (i64.const 9000000000000000000))".repeat(50_000));
     for (what, items, body) in [
         ("nesting", "", nested.as_str()),
         ("locals", &locals, ""),

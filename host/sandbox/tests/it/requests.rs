@@ -10,15 +10,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
-use wit_component::StringEncoding;
-use wit_parser::Resolve;
 
 use crate::{
     bench::{LIMITS, admit, call_of, output, sandbox},
-    guests::wat,
+    guests::step,
 };
-
-const WIT: &str = include_str!("../../../../sdk/wit/v1/stateflow-plugin.wit");
 
 /// Sends what is written here, and answers the status, or which of the errors came (100 and its place).
 struct Sending<'a> {
@@ -29,59 +25,35 @@ struct Sending<'a> {
 
 fn sending(asked: &Sending<'_>) -> Vec<u8> {
     let Sending { method, url, body } = asked;
-    let mut core = wat(&format!(
-        r#"(module
-            (import "stateflow:plugin/http@1.0.0" "send"
-                (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
-            (memory (export "memory") 80)
-            (global $heap (mut i32) (i32.const 2097152))
-            (data (i32.const 1024) {method:?})
-            (data (i32.const 1100) {url:?})
-            (data (i32.const 900) "{{\"name\":\"demo/ask\",\"version\":\"1.0.0\"}}")
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
-                (local $at i32)
-                (local.set $at (global.get $heap))
-                (global.set $heap
-                    (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7))
-                        (i32.const -8)))
-                (local.get $at))
-            (func (export "describe") (result i32)
-                (i32.store (i32.const 0) (i32.const 900))
-                (i32.store (i32.const 4) (i32.const 37))
-                (i32.const 0))
-            (func (export "run")
-                (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (param i64) (param i32 i32 i32 i32)
-                (result i32) (local $number i32)
-                (call $send
-                    (i32.const 1024) (i32.const {method_len}) (i32.const 1100) (i32.const {url_len})
-                    (i32.const 0) (i32.const 0)
-                    (i32.const 1) (i32.const 16384) (i32.const {body})
-                    (i32.const 0) (i32.const 0)
-                    (i32.const 512))
-                (local.set $number
-                    (if (result i32) (i32.load8_u (i32.const 512))
-                        (then (i32.add (i32.const 100) (i32.load8_u (i32.const 520))))
-                        (else (i32.load16_u (i32.const 520)))))
-                (i32.store8 (i32.const 600)
-                    (i32.add (i32.const 48) (i32.div_u (local.get $number) (i32.const 100))))
-                (i32.store8 (i32.const 601)
-                    (i32.add (i32.const 48)
-                        (i32.rem_u (i32.div_u (local.get $number) (i32.const 10)) (i32.const 10))))
-                (i32.store8 (i32.const 602)
-                    (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
-                (i32.store8 (i32.const 640) (i32.const 0))
-                (i32.store (i32.const 648) (i32.const 600))
-                (i32.store (i32.const 652) (i32.const 3))
-                (i32.const 640)))"#,
+    let data = format!("(data (i32.const 1024) {method:?}) (data (i32.const 1100) {url:?})");
+    let run = format!(
+        "(call $send
+            (i32.const 1024) (i32.const {method_len}) (i32.const 1100) (i32.const {url_len})
+            (i32.const 0) (i32.const 0)
+            (i32.const 1) (i32.const 16384) (i32.const {body})
+            (i32.const 0) (i32.const 0)
+            (i32.const 512))
+        (local.set $number
+            (if (result i32) (i32.load8_u (i32.const 512))
+                (then (i32.add (i32.const 100) (i32.load8_u (i32.const 520))))
+                (else (i32.load16_u (i32.const 520)))))
+        (i32.store8 (i32.const 600)
+            (i32.add (i32.const 48) (i32.div_u (local.get $number) (i32.const 100))))
+        (i32.store8 (i32.const 601)
+            (i32.add (i32.const 48)
+                (i32.rem_u (i32.div_u (local.get $number) (i32.const 10)) (i32.const 10))))
+        (i32.store8 (i32.const 602)
+            (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
+        (call $answer (i32.const 600) (i32.const 3))",
         method_len = method.len(),
         url_len = url.len(),
-    ));
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("stateflow-plugin.wit", WIT).unwrap();
-    let world = resolve.select_world(&[package], Some("step")).unwrap();
-    wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
-        .unwrap();
-    core
+    );
+    step(
+        r#"(import "stateflow:plugin/http@1.0.0" "send"
+            (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#,
+        &data,
+        &run,
+    )
 }
 
 const DENIED: i32 = 100;

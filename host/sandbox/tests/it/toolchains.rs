@@ -40,7 +40,7 @@ async fn a_c_program_without_any_sdk_is_a_plugin() {
 
 #[tokio::test]
 async fn a_rust_plugin_describes_itself_and_its_types() {
-    let wasm = built("build-guest.sh", "examples/plugins/slugify", "slugify.wasm");
+    let wasm = testing::guests::example("slugify");
     let sandbox = sandbox();
     let admitted = admit(&sandbox, &wasm).await;
     assert_eq!(admitted.kind, PluginKind::Step);
@@ -61,7 +61,7 @@ async fn a_rust_plugin_describes_itself_and_its_types() {
 
 #[tokio::test]
 async fn a_rust_plugin_logs_with_fields() {
-    let wasm = built("build-guest.sh", "examples/plugins/greeter-log", "greeter-log.wasm");
+    let wasm = testing::guests::example("greeter-log");
     let sandbox = sandbox();
     let admitted = admit(&sandbox, &wasm).await;
     assert_eq!(admitted.capabilities, BTreeSet::from([CapabilityKind::Log]));

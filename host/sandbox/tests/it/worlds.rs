@@ -9,18 +9,14 @@ use engine::{
 };
 use serde_json::{Value, json};
 use stateflow_sandbox::{PluginCall, PluginKind, PluginReport, Sandbox};
-use tokio_util::sync::CancellationToken;
-use wit_component::StringEncoding;
-use wit_parser::Resolve;
+use testing::guests::of_world;
 
 use crate::{
     bench::{
         LIMITS, admit, attempt, call, code, config, details, failure, output, refusal, sandbox,
     },
-    guests::{SPIN, minimal, wat},
+    guests::{SPIN, minimal},
 };
-
-const WIT: &str = include_str!("../../../../sdk/wit/v1/stateflow-plugin.wit");
 
 const MANIFEST: &str =
     r#"{"name":"demo/by-hand","version":"1.2.3","configSchema":{"type":"object"}}"#;
@@ -28,8 +24,10 @@ const MANIFEST: &str =
 /// A plugin of the world `step`, as wit-bindgen would leave it: what it does depends on the
 /// attempt's number.
 fn step(describe: &str) -> Vec<u8> {
-    let mut core = wat(&format!(
-        r#"(module
+    of_world(
+        "step",
+        &format!(
+            r#"(module
             (import "stateflow:plugin/log@1.0.0" "log"
                 (func $log (param i32 i32 i32 i32 i32)))
             (memory (export "memory") 2)
@@ -77,28 +75,15 @@ fn step(describe: &str) -> Vec<u8> {
                     (i32.store (i32.const 8) (local.get $input))
                     (i32.store (i32.const 12) (local.get $len))))
                 (i32.const 0)))"#,
-        manifest_len = MANIFEST.len(),
-    ));
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("stateflow-plugin.wit", WIT).unwrap();
-    let world = resolve.select_world(&[package], Some("step")).unwrap();
-    wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
-        .unwrap();
-    core
+            manifest_len = MANIFEST.len(),
+        ),
+    )
 }
 
 async fn call_step(number: u32) -> PluginReport {
     let sandbox = sandbox();
     let plugin = admit(&sandbox, &step("")).await.prepared;
-    let call = PluginCall {
-        attempt: attempt(number),
-        config: json!({"hello": "world"}),
-        limits: LIMITS,
-        share: stateflow_sandbox::Share::WHOLE,
-        reach: None,
-        holder: None,
-        cancel: CancellationToken::new(),
-    };
+    let call = PluginCall::new(attempt(number), json!({"hello": "world"}), LIMITS);
     sandbox.call(&plugin, call).await
 }
 

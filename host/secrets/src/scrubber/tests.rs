@@ -96,7 +96,7 @@ fn a_report_is_clean_in_its_output_its_failure_and_its_log() {
     let failure = Failure::new(ErrorCode::PluginError, format!("bad {CANARY}"))
         .with_details(json!({ "body": CANARY }));
     for result in [Ok(json!([CANARY])), Err(failure)] {
-        let mut report = AttemptReport { result, logs: vec![line.clone()] };
+        let mut report = AttemptReport { outcome: result.into(), logs: vec![line.clone()] };
         scrubber.report(&mut report);
         assert!(!format!("{report:?}").contains("na+ry"), "{report:?}");
     }

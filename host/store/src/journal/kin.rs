@@ -12,8 +12,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::columns::text;
-use super::speech;
 use super::{Disposition, KinAct, Write};
+use super::{showing, speech};
 use crate::StoreError;
 use crate::families::members;
 use crate::letters::{Letters, Stirred};
@@ -49,7 +49,11 @@ impl Birth {
 impl KinAct {
     /// About how many bytes it brings.
     pub(super) fn weight(&self) -> usize {
-        let Self::Begin(birth) = self else { return 0 };
+        let birth = match self {
+            Self::Begin(birth) => birth,
+            Self::ShowLog { lines, .. } => return text(lines).len(),
+            _ => return 0,
+        };
         let inputs =
             birth.family.children.iter().map(|it| engine::expression::json_size(&it.input));
         let around = birth.family.around.as_ref().map_or(0, |around| text(around).len());
@@ -116,7 +120,9 @@ impl<'a> Kin<'a> {
                 KinAct::Listen { .. }
                 | KinAct::StopListening { .. }
                 | KinAct::Consume(_)
-                | KinAct::Emit { .. } => {}
+                | KinAct::Emit { .. }
+                | KinAct::ShowLog { .. }
+                | KinAct::HideLog => {}
                 KinAct::Tell { visit, fact } => {
                     let members = all_members(connection, *id, *visit).await?;
                     if *fact == Fact::Undo {
@@ -130,6 +136,7 @@ impl<'a> Kin<'a> {
         }
         let said: Vec<_> = acts().map(|(id, act)| (*id, *act)).collect();
         stirred.messages += speech::apply(connection, &said).await?;
+        showing::apply(connection, &said).await?;
         self.count(connection, held, &mut stirred, &mut letters).await?;
         stirred.post(connection, letters).await?;
         Ok(stirred)

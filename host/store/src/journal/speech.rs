@@ -32,7 +32,7 @@ pub(super) async fn apply(
                 events.name.push(name.clone());
                 events.data.push(text(&**data));
             }
-            KinAct::Begin(_) | KinAct::Tell { .. } | KinAct::Refuse(_) => {}
+            _ => {}
         }
     }
     end.apply(connection).await?;

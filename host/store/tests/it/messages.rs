@@ -19,7 +19,8 @@ async fn waiting(fixture: &Fixture, name: &str) -> Uuid {
     let worker = fixture.worker(Duration::from_mins(10)).await;
     let claimed = fixture.store.claim(worker, 1).await.unwrap().remove(0);
     let later = Utc::now() + TimeDelta::days(1);
-    let listening = Listening { visit: 1, name: name.to_owned(), since: Utc::now(), asked: None };
+    let (name, since) = (name.to_owned(), Utc::now());
+    let listening = Listening { visit: 1, name, since, asked: None, matching: None };
     let listen = KinAct::Listen {
         namespace_id: DEFAULT_NAMESPACE,
         subscription: Box::new(Subscription { listening, key: None }),

@@ -91,7 +91,7 @@ impl PluginMetrics {
     /// A call has ended.
     #[expect(clippy::cast_precision_loss, reason = "a histogram's buckets are coarser")]
     pub(crate) fn ended(&self, plugin: &str, wall: Duration, report: &PluginReport) {
-        let code = report.report.result.as_ref().err().map_or("", |failure| failure.code.as_str());
+        let code = report.report.outcome.failure().map_or("", |failure| failure.code.as_str());
         self.calls.with_label_values(&[plugin, code]).inc();
         self.wall.with_label_values(&[plugin]).observe(wall.as_secs_f64());
         self.busy.with_label_values(&[plugin]).observe(report.busy.as_secs_f64());

@@ -16,7 +16,7 @@ async fn private_addresses_are_denied_unless_the_operator_opened_them() {
     let closed = steps_with(Private::default());
     let report =
         closed.get("http").unwrap().run(&attempt(), soon(), config.clone(), no_secrets()).await;
-    let failure = report.result.unwrap_err();
+    let failure = report.outcome.failure().unwrap().clone();
     assert_eq!(
         (failure.code, failure.advice),
         (ErrorCode::EgressDenied, RetryAdvice::Permanent),
@@ -28,7 +28,7 @@ async fn private_addresses_are_denied_unless_the_operator_opened_them() {
 
     let opened = steps_with(Private::new(["127.0.0.1/32".parse().unwrap()]).unwrap());
     let report = opened.get("http").unwrap().run(&attempt(), soon(), config, no_secrets()).await;
-    assert_eq!(report.result.unwrap()["status"], 200);
+    assert_eq!(report.outcome.output().unwrap()["status"], 200);
 }
 
 #[tokio::test]
@@ -59,5 +59,5 @@ async fn a_request_does_not_outlast_its_attempt() {
     let config = json!({ "url": format!("http://{}/", silent.local_addr().unwrap()) });
     let deadline = Instant::now() + Duration::from_millis(50);
     let report = steps().get("http").unwrap().run(&attempt(), deadline, config, no_secrets()).await;
-    assert_eq!(report.result.unwrap_err().code, ErrorCode::Timeout);
+    assert_eq!(report.outcome.failure().unwrap().clone().code, ErrorCode::Timeout);
 }

@@ -1,6 +1,6 @@
 //! The step type `log`.
 
-use engine::attempt::{LogLevel, LogLine};
+use engine::attempt::{LogLevel, LogLine, Outcome};
 use engine::failure::ErrorCode;
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::run;
 
 async fn line(config: Value) -> LogLine {
     let report = run("log", config).await;
-    assert_eq!(report.result, Ok(Value::Null));
+    assert_eq!(report.outcome, Outcome::Succeeded(Value::Null));
     let [line] = <[LogLine; 1]>::try_from(report.logs).unwrap();
     line
 }
@@ -45,7 +45,7 @@ async fn a_message_is_cut_after_16_kib_and_says_so() {
 #[tokio::test]
 async fn a_config_without_a_message_is_invalid_and_logs_nothing() {
     let report = run("log", json!({ "level": "info" })).await;
-    let failure = report.result.unwrap_err();
+    let failure = report.outcome.failure().unwrap();
     assert_eq!(failure.code, ErrorCode::ConfigInvalid);
     assert!(failure.message.contains("`message`"), "{}", failure.message);
     assert!(report.logs.is_empty());

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use egress::{Egress, EgressSettings, NoSecrets, Private, Secrets};
-use engine::attempt::{AttemptContext, AttemptReport};
+use engine::attempt::{AttemptContext, AttemptReport, Outcome};
 use engine::failure::Failure;
 use serde_json::Value;
 use stateflow_native::{AnyHost, HttpSettings, NativeSteps};
@@ -59,7 +59,11 @@ async fn run(step_type: &str, config: Value) -> AttemptReport {
 }
 
 async fn http(config: Value) -> Result<Value, Failure> {
-    run("http", config).await.result
+    match run("http", config).await.outcome {
+        Outcome::Succeeded(output) => Ok(output),
+        Outcome::Failed(failure) => Err(failure),
+        Outcome::Suspended(_) => panic!("no native step suspends itself"),
+    }
 }
 
 #[test]

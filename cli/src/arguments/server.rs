@@ -1,0 +1,101 @@
+//! What the server takes: its settings, once for all commands that run one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use egress::IpNet;
+
+use super::SecretsKeyOptions;
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseOptions {
+    /// postgres://user:password@host:port/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// The schema that the tables live in.
+    #[arg(long, env = "STATEFLOW_SCHEMA", default_value = "stateflow")]
+    pub(crate) schema: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProcessOptions {
+    #[command(flatten)]
+    pub(crate) database: DatabaseOptions,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SettingsOptions {
+    /// Attempts that a worker makes at once [default: 10 per core].
+    #[arg(long, env = "WORKER_CONCURRENCY")]
+    pub(crate) concurrency: Option<u32>,
+    /// Milliseconds that a worker's leases hold without a heartbeat.
+    #[arg(long, env = "STATEFLOW_LEASE_MS", default_value_t = 15_000)]
+    pub(crate) lease_ms: u64,
+    /// Milliseconds that attempts may go on after the process was told to stop.
+    #[arg(long, env = "STATEFLOW_DRAIN_MS", default_value_t = 30_000)]
+    pub(crate) drain_ms: u64,
+    /// Milliseconds that any attempt may take at most, whatever its step asks for.
+    #[arg(long, env = "STATEFLOW_MAX_ATTEMPT_MS", default_value_t = 900_000)]
+    pub(crate) max_attempt_ms: u64,
+    /// Where compiled plugins and the key that authenticates them are kept.
+    #[arg(long, env = "STATEFLOW_DATA_DIR", default_value = ".stateflow")]
+    pub(crate) data_dir: PathBuf,
+    /// Connections to the database.
+    #[arg(long, env = "STATEFLOW_DATABASE_CONNECTIONS", default_value_t = 10)]
+    pub(crate) connections: u32,
+    /// The largest plugin upload, in bytes.
+    #[arg(long, env = "STATEFLOW_MAX_UPLOAD_BYTES", default_value_t = 32 << 20)]
+    pub(crate) max_upload_bytes: usize,
+    /// A JSON file with what a plugin may look like and what compiling it may cost: `shape`, `compile`.
+    #[arg(long, value_name = "FILE", env = "STATEFLOW_PLUGIN_BUILD")]
+    pub(crate) plugin_build: Option<PathBuf>,
+    /// What the blobs of a namespace may take, in bytes.
+    #[arg(long, env = "STATEFLOW_MAX_BLOB_BYTES", default_value_t = 1 << 30)]
+    pub(crate) max_blob_bytes: u64,
+    /// A private range that steps may call beside the public internet, such as 10.1.0.0/16; may be repeated.
+    #[arg(long, value_name = "CIDR", env = "STATEFLOW_EGRESS_ALLOW_CIDR", value_delimiter = ',')]
+    pub(crate) egress_allow_cidr: Vec<IpNet>,
+    /// A JSON file with what all namespaces are allowed at most: `egress`, and maxima for `plugins`.
+    #[arg(long, value_name = "FILE", env = "STATEFLOW_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keys: SecretsKeyOptions,
+    /// `text` or `json`.
+    #[arg(long, env = "STATEFLOW_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub(crate) log_format: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    #[command(flatten)]
+    pub(crate) process: ProcessOptions,
+    /// The address that the API listens on.
+    #[arg(long, env = "STATEFLOW_LISTEN", default_value = "127.0.0.1:4000")]
+    pub(crate) listen: String,
+    /// Serve the API only.
+    #[arg(long)]
+    pub(crate) no_worker: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevOptions {
+    /// The port of the API; 0 takes a free one.
+    #[arg(long, env = "STATEFLOW_PORT", default_value_t = 4000)]
+    pub(crate) port: u16,
+    /// Keep nothing: the data goes when the process ends.
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateOptions {
+    #[command(flatten)]
+    pub(crate) database: DatabaseOptions,
+    /// Take migrations back, down to this version; 0 takes everything back. Data is lost.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) down_to: Option<i64>,
+}

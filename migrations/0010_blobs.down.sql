@@ -1,0 +1,3 @@
+alter table namespaces drop column blob_bytes;
+drop table blob_pieces;
+drop table blobs;
