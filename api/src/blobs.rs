@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Json, Response};
 use engine::blob::{BlobReference, MAX_BLOB_BYTES, NotAReference, PIECE_BYTES};
 use futures::{Stream, StreamExt};
 use serde::Serialize;
-use store::blobs::{Blob, BlobError};
+use store::blobs::{Blob, BlobError, BlobWriter};
 use store::{Store, StoreError};
 use utoipa::ToSchema;
 
@@ -44,11 +44,19 @@ pub(crate) async fn create(
 /// Piece by piece: one of them is in memory, however slow the sender.
 async fn receive(state: &ApiState, body: Body) -> Result<Blob, ApiError> {
     let mut writer = state.store.write_blob(state.namespace(), state.max_blob_bytes);
+    if let Err(error) = fill(&mut writer, body).await {
+        writer.discard().await.map_err(refused)?;
+        return Err(error);
+    }
+    writer.finish().await.map_err(refused)
+}
+
+async fn fill(writer: &mut BlobWriter, body: Body) -> Result<(), ApiError> {
     let mut pieces = body.into_data_stream();
     while let Some(piece) = in_time(PATIENCE, next(&mut pieces)).await? {
         writer.write(&piece).await.map_err(refused)?;
     }
-    writer.finish().await.map_err(refused)
+    Ok(())
 }
 
 async fn next(

@@ -24,6 +24,11 @@ impl BlobReference {
         Self(hasher.finalize().into())
     }
 
+    /// The reference of these bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of(Sha256::new().chain_update(bytes))
+    }
+
     /// The digest.
     pub fn digest(&self) -> &[u8; 32] {
         &self.0
@@ -66,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_reference_is_read_as_it_is_written_and_in_no_other_way() {
-        let reference = BlobReference::of(Sha256::new().chain_update(b"hello"));
+        let reference = BlobReference::of_bytes(b"hello");
         let text = reference.to_string();
         assert_eq!(
             text,

@@ -29,6 +29,8 @@ pub struct Suspension {
 /// What ends a suspension.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wake {
+    /// So many milliseconds have passed.
+    After(u64),
     /// An instant; one that has passed is now.
     At(DateTime<Utc>),
     /// An event, or that it has not come in time.
@@ -76,7 +78,7 @@ impl Suspension {
                 let longest = TimeDelta::milliseconds(MAX_DURATION_MS.cast_signed());
                 (*instant - now <= longest).then_some(()).ok_or(SuspensionError::TooLong)
             }
-            Wake::Event { timeout_ms, .. } if *timeout_ms > MAX_DURATION_MS => {
+            Wake::After(ms) | Wake::Event { timeout_ms: ms, .. } if *ms > MAX_DURATION_MS => {
                 Err(SuspensionError::TooLong)
             }
             Wake::Event { name, .. } if !is_event_name(name) => {
@@ -84,7 +86,7 @@ impl Suspension {
                 Err(SuspensionError::EventName(name[..start].to_owned()))
             }
             Wake::Event { matching: Some(matching), .. } => parse_match(matching).map(drop),
-            Wake::Event { matching: None, .. } => Ok(()),
+            Wake::After(_) | Wake::Event { matching: None, .. } => Ok(()),
         }
     }
 }
@@ -170,6 +172,8 @@ mod tests {
         assert_eq!(at(MAX_DURATION_MS + 1), Err(SuspensionError::TooLong));
         assert_eq!(until(Wake::At(now() - TimeDelta::days(1))), Ok(()));
         assert_eq!(until(Wake::At(DateTime::<Utc>::MAX_UTC)), Err(SuspensionError::TooLong));
+        assert_eq!(until(Wake::After(MAX_DURATION_MS)), Ok(()));
+        assert_eq!(until(Wake::After(MAX_DURATION_MS + 1)), Err(SuspensionError::TooLong));
         assert_eq!(event("paid", None, MAX_DURATION_MS), Ok(()));
         assert_eq!(event("paid", None, MAX_DURATION_MS + 1), Err(SuspensionError::TooLong));
     }

@@ -58,7 +58,7 @@ async fn a_blob_that_is_deleted_is_gone_and_its_room_is_free() {
 async fn what_is_no_reference_is_refused() {
     let server = Server::start().await;
     for bad in ["x", "blob:sha256:00", "sha256:00"] {
-        server.get(&format!("/api/blobs/{bad}")).await.is_problem(400, "BAD_REQUEST");
+        server.get(&format!("/api/blobs/{bad}")).await.is_problem(400, "REQUEST_INVALID");
     }
     let absent = format!("/api/blobs/blob:sha256:{}", "0".repeat(64));
     server.get(&absent).await.is_problem(404, "NOT_FOUND");
@@ -69,12 +69,28 @@ async fn what_is_no_reference_is_refused() {
 async fn one_that_is_too_large_or_finds_no_room_leaves_nothing() {
     let server = Server::start().await;
     // The servers of these tests keep 66 MiB of blobs for a namespace.
-    assert_eq!(put(&server, bytes(64 * MIB)).await.status, 201);
+    let counted = "select blob_bytes from stateflow.namespaces";
     put(&server, bytes(64 * MIB + 1)).await.is_problem(413, "TOO_LARGE");
+    assert_eq!(server.number(counted).await, 0);
+    assert_eq!(put(&server, bytes(64 * MIB)).await.status, 201);
     put(&server, bytes(3 * MIB)).await.is_problem(409, "BLOBS_FULL");
-    let freed = server.store.drop_unfinished_blobs(std::time::Duration::ZERO).await.unwrap();
-    assert!(freed > 0);
     assert_eq!(put(&server, bytes(2 * MIB)).await.status, 201);
+    assert_eq!(server.number("select count(*) from stateflow.blobs").await, 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_and_never_finished_goes() {
+    let server = Server::start().await;
+    let mut writer = server.store.write_blob(store::DEFAULT_NAMESPACE, u64::MAX);
+    writer.write(&bytes(MIB)).await.unwrap();
+    drop(writer);
+    let counted = "select blob_bytes from stateflow.namespaces";
+    let (day, none) = (std::time::Duration::from_hours(24), std::time::Duration::ZERO);
+    assert_eq!(server.store.drop_unfinished_blobs(day).await.unwrap(), 0);
+    assert_eq!(usize::try_from(server.number(counted).await), Ok(MIB));
+    assert_eq!(server.store.drop_unfinished_blobs(none).await.unwrap(), 1);
+    assert_eq!(server.number(counted).await, 0);
     server.stop().await;
 }
 
@@ -86,11 +102,11 @@ const IMPORTS: &str = r#"
     (import "stateflow:plugin/blob@1.0.0" "[method]blob.reference" (func $reference (param i32 i32)))
     (import "stateflow:plugin/blob@1.0.0" "[method]blob.read" (func $read (param i32 i64 i32 i32)))"#;
 
-/// Writes 1.5 MiB of `x` in two parts and answers the reference; or, if its input is a reference in quotes, opens it and answers
+/// Writes 1.5 MiB of `x` in two parts and answers the reference; or, if its config has one as `of`, opens it and answers
 /// six bytes from either side of the border between its pieces.
 fn keeping() -> Vec<u8> {
     let body = "(if (i32.gt_u (local.get 13) (i32.const 70)) (then
-            (call $open (i32.add (local.get 12) (i32.const 1)) (i32.sub (local.get 13) (i32.const 2)) (i32.const 512))
+            (call $open (i32.add (local.get 12) (i32.const 7)) (i32.const 76) (i32.const 512))
             (if (i32.load8_u (i32.const 512)) (then
                 (return (call $say (i32.const 33) (i32.load (i32.const 516)) (i32.load (i32.const 520))))))
             (call $read (i32.load (i32.const 516)) (i64.const 1048573) (i32.const 6) (i32.const 512))
@@ -113,15 +129,15 @@ async fn plugins_hand_on_by_reference_what_is_too_large_for_json() {
     let uploaded = server.upload("", keeping()).await;
     assert_eq!(uploaded.status, 201, "{uploaded:?}");
     let steps = json!([
-        { "id": "write", "type": "team/keep@1.0.0", "config": null, "output": "${result.substring(1)}", "next": "read" },
-        { "id": "read", "type": "team/keep@1.0.0", "config": "${steps.write.output}" },
+        { "id": "write", "type": "team/keep@1.0.0", "config": {}, "output": "${result.substring(1)}", "next": "read" },
+        { "id": "read", "type": "team/keep@1.0.0", "config": { "of": "${steps.write.output}" } },
     ]);
     server.publish("w", steps).await;
     let ended = server.run("w", json!({})).await;
     assert_eq!(ended["output"], ".xxxxxx", "{ended}");
     let path = format!("/api/executions/{}", ended["id"].as_str().unwrap());
     let steps = server.get(&path).await.body;
-    let reference = steps["steps"]["write"]["output"].as_str().unwrap_or_else(|| panic!("{steps}"));
+    let reference = steps["steps"][0]["output"].as_str().unwrap_or_else(|| panic!("{steps}"));
     assert!(fetch(&server, reference).await == vec![b'x'; 3 * MIB / 2]);
     server.stop().await;
 }

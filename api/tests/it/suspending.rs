@@ -15,11 +15,11 @@ const IMPORTS: &str = r#"
 const DATA: &str = r#"(data (i32.const 1024) "half of it") (data (i32.const 1040) "paid")
     (data (i32.const 1060) "event.data.order == \"A7\"") (data (i32.const 1100) "page 2") (data (i32.const 1120) "hello")"#;
 
-/// The flattened `wake` that a guest waits for: an instant that has passed, or the event for order A7.
+/// The flattened `wake` that a guest waits for: no time at all, or the event for order A7.
 const AT_ONCE: &str = "(i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 0)";
-const PAID: &str = "(i32.const 1) (i64.const 1040) (i32.const 4) (i32.const 1) (i32.const 1060) (i32.const 24) (i64.const 3600000)";
+const PAID: &str = "(i32.const 2) (i64.const 1040) (i32.const 4) (i32.const 1) (i32.const 1060) (i32.const 24) (i64.const 3600000)";
 /// The same, and no patience.
-const PAID_NOW: &str = "(i32.const 1) (i64.const 1040) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 1)";
+const PAID_NOW: &str = "(i32.const 2) (i64.const 1040) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 1)";
 
 fn manifest(name: &str) -> String {
     json!({ "name": format!("team/{name}"), "version": "1.0.0" }).to_string()
@@ -44,7 +44,8 @@ async fn serving(name: &str, plugin: Vec<u8>) -> Server {
     let server = Server::working().await;
     let uploaded = server.upload("", plugin).await;
     assert_eq!(uploaded.status, 201, "{uploaded:?}");
-    let step = json!({ "id": "s", "type": format!("team/{name}@1.0.0"), "timeoutMs": 600_000 });
+    let step = json!({ "id": "s", "type": format!("team/{name}@1.0.0"), "timeoutMs": 600_000,
+        "limits": { "fuel": 50_000_000_000_u64 } });
     server.publish("w", json!([step])).await;
     server
 }
@@ -80,7 +81,7 @@ async fn a_step_goes_on_with_the_event_that_it_waited_for() {
         (&json!("WAIT_EVENT"), &json!("paid"))
     );
     for order in ["B8", "A7"] {
-        let event = json!({ "name": "paid", "data": { "order": order } });
+        let event = json!({ "event": "paid", "data": { "order": order } });
         assert_eq!(server.post("/api/events", &event).await.status, 202);
     }
     let ended = server.until_ended(&path).await;
@@ -111,7 +112,7 @@ async fn a_suspended_step_can_be_cancelled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_without_progress_keeps_steps_from_suspending_themselves() {
     let server = serving("rest", suspending(AT_ONCE)).await;
-    let policy = json!({ "plugins": { "capabilities": ["log"] } });
+    let policy = json!({ "by": "ada", "policy": { "plugins": { "capabilities": ["log"] } } });
     assert_eq!(server.put("/api/namespaces/default/policy", &policy).await.status, 200);
     let ended = server.run("w", json!({})).await;
     let output = ended["output"].as_str().unwrap_or_default();

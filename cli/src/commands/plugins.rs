@@ -9,6 +9,7 @@ mod diff;
 mod inspect;
 mod keys;
 mod list;
+mod local_blobs;
 mod manifest;
 mod new;
 mod push;

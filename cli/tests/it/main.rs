@@ -12,5 +12,6 @@ mod drain;
 mod exactly_once;
 mod overload;
 mod plugins;
+mod report;
 mod server_lost;
 mod worker_lost;

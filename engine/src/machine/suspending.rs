@@ -31,15 +31,18 @@ impl Turn<'_> {
             ..cursor
         };
         Ok(match suspension.wake {
-            Wake::At(until) => {
-                let visited_at = until.max(self.now);
-                self.wait_until(Cursor { visited_at, ..cursor }, until)
-            }
+            Wake::After(ms) => self.rest_until(cursor, after(self.now, ms)),
+            Wake::At(until) => self.rest_until(cursor, until),
             Wake::Event { name, matching, timeout_ms } => {
                 let until = after(self.now, timeout_ms);
                 self.listen_suspended(cursor, name, matching, until)
             }
         })
+    }
+
+    fn rest_until(&mut self, cursor: Cursor, until: DateTime<Utc>) -> Flow {
+        let visited_at = until.max(self.now);
+        self.wait_until(Cursor { visited_at, ..cursor }, until)
     }
 
     fn listen_suspended(

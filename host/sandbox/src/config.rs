@@ -85,7 +85,7 @@ impl Default for ShapeLimits {
             functions: 30_000,
             body_bytes: 512 << 10,
             locals: 2_000,
-            branch_targets: 4_000,
+            branch_targets: 20_000,
             blocks: 16_000,
             nesting: 1_000,
             data_segments: 100_000,

@@ -66,6 +66,7 @@ impl Guest {
             return Err("the state holds a secret: leave it out, and ask for it again".to_owned());
         }
         let wake = match until {
+            GuestWake::After(ms) => Wake::After(ms),
             GuestWake::Instant(ms) => Wake::At(instant(ms).ok_or_else(too_long)?),
             GuestWake::Event(event) => Wake::Event {
                 name: event.name,

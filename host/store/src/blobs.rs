@@ -153,9 +153,24 @@ impl BlobWriter {
         self.bytes
     }
 
-    /// Appends bytes. After an error the blob cannot be finished.
-    pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), BlobError> {
-        self.bytes += bytes.len() as u64;
+    /// Appends bytes. After an error nothing is left of the blob, and it cannot be finished.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+        let written = self.append(bytes).await;
+        if written.is_err() {
+            self.discard().await?;
+        }
+        written
+    }
+
+    /// Deletes what was written.
+    pub async fn discard(&mut self) -> Result<(), BlobError> {
+        (self.bytes, self.pieces) = (u64::MAX, 0);
+        self.store.drop_blob(self.id).await?;
+        Ok(())
+    }
+
+    async fn append(&mut self, mut bytes: &[u8]) -> Result<(), BlobError> {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         if self.bytes > MAX_BLOB_BYTES {
             return Err(BlobError::TooLarge);
         }
@@ -200,6 +215,9 @@ impl BlobWriter {
 
     /// The blob, with its reference. Bytes that are there already are not kept twice.
     pub async fn finish(mut self) -> Result<Blob, BlobError> {
+        if self.bytes > MAX_BLOB_BYTES {
+            return Err(BlobError::TooLarge);
+        }
         if !self.piece.is_empty() || self.pieces == 0 {
             self.store_piece().await?;
         }

@@ -36,6 +36,11 @@ pub fn resumed<S: DeserializeOwned>() -> Result<Option<Resumed<S>>, Error> {
     Ok(Some(Resumed { state, event: found.event }))
 }
 
+/// Ends this call; the next begins so much later. Returns only if that cannot be: pass the error on.
+pub fn suspend_for(state: &impl Serialize, time: Duration) -> Error {
+    suspend(state, &Wake::After(milliseconds(time)))
+}
+
 /// Ends this call; the next begins at the instant. Returns only if that cannot be: pass the error on.
 pub fn suspend_until(state: &impl Serialize, instant: SystemTime) -> Error {
     let since = instant.duration_since(UNIX_EPOCH).unwrap_or_default();

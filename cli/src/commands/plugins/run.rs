@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::admitting::{admit, sandbox};
 use super::check::refuse;
+use super::local_blobs::LocalBlobs;
 use crate::arguments::RunPluginOptions;
 use crate::commands::executions::read_json;
 use crate::output::{self, Usage};
@@ -34,6 +35,7 @@ pub(super) async fn run(options: RunPluginOptions, as_json: bool) -> anyhow::Res
     };
     let call = PluginCall {
         reach: Some(reach(&local.asked, &options.allow_host)?),
+        blobs: Some(Arc::new(LocalBlobs::default())),
         ..PluginCall::new(attempt(1), config, limits(&options, sandbox.default_limits()))
     };
     let event = options.event.as_deref().map(|given| read_json("the event", given)).transpose()?;
@@ -59,7 +61,7 @@ pub(super) async fn run(options: RunPluginOptions, as_json: bool) -> anyhow::Res
 /// The same call, with what was left. An event is waited for in vain unless one is given.
 fn resumed(call: &PluginCall, suspension: &Suspension, event: Option<&Value>) -> PluginCall {
     let event = match &suspension.wake {
-        Wake::At(_) => None,
+        Wake::After(_) | Wake::At(_) => None,
         Wake::Event { name, .. } => event.map(
             |data| json!({ "id": Uuid::now_v7(), "name": name, "data": data, "receivedAt": Utc::now() }),
         ),
@@ -75,6 +77,7 @@ fn note_suspension(suspension: &Suspension) {
 fn described(suspension: &Suspension) -> String {
     let bytes = suspension.state.0.len();
     let wake = match &suspension.wake {
+        Wake::After(ms) => format!("for {ms} ms"),
         Wake::At(instant) => {
             format!("until {}", instant.to_rfc3339_opts(SecondsFormat::Millis, true))
         }

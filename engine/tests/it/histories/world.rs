@@ -109,8 +109,9 @@ impl<'a> World<'a> {
     fn suspension(&mut self) -> Suspension {
         let state = Checkpoint(vec![7; self.random.random_range(0..9)]);
         let later = TimeDelta::milliseconds(self.random.random_range(-9..500));
-        let wake = match self.random.random_range(0..3) {
+        let wake = match self.random.random_range(0..4) {
             0 => Wake::At(self.now + later),
+            3 => Wake::After(self.random.random_range(0..500)),
             1 => Wake::Event { name: "paid".to_owned(), matching: None, timeout_ms: 500 },
             _ => {
                 let matching = Some("event.data.n == 1".to_owned());

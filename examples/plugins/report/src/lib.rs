@@ -3,7 +3,7 @@
 //! While it waits it costs nothing: no worker, no slot, no memory. What it needs to go on is the report's reference.
 
 use std::io::{BufWriter, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,8 @@ enum State {
 fn run(_: &Call, config: Config) -> Result<Output, Error> {
     let Some(resumed) = progress::resumed()? else {
         let report = write(config.rows)?;
-        let later = SystemTime::now() + Duration::from_millis(config.rest_ms);
-        return Err(progress::suspend_until(&State::Written(report), later));
+        let rest = Duration::from_millis(config.rest_ms);
+        return Err(progress::suspend_for(&State::Written(report), rest));
     };
     match resumed.state {
         State::Written(report) => {
@@ -81,7 +81,7 @@ fn write(rows: u32) -> Result<String, Error> {
     }
     let written = rest.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     let report = written.finish()?.reference();
-    log::info(&format!("{rows} rows are written"));
+    log::line(log::Level::Info, "the report is written", &[("report", &report)]);
     Ok(report)
 }
 

@@ -146,7 +146,7 @@ async fn more_memory_at_the_start_than_anybody_gets() {
 async fn shapes_that_make_compilers_slow() {
     let nested = format!("{}{}", "(block ".repeat(1001), ")".repeat(1001));
     let locals = format!("(func (local {}))", "i32 ".repeat(2001));
-    let branches = format!("(func (block (br_table {} (i32.const 0))))", "0 ".repeat(4_002));
+    let branches = format!("(func (block (br_table {} (i32.const 0))))", "0 ".repeat(20_002));
     let wide = format!("(func {})", "(block) ".repeat(16_001));
     let tables = "(table 50001 funcref)".to_owned();
     let many = "(table 1 funcref)".repeat(17);

@@ -44,16 +44,20 @@ fn suspending(bytes: usize, wake: &str) -> Vec<u8> {
     step(IMPORTS, data, &body)
 }
 
+/// Case 0 is so many milliseconds from now, case 1 an instant.
+fn timer(case: u32, ms: i64) -> String {
+    let unused = "(i32.const 0) ".repeat(4);
+    format!("(i32.const {case}) (i64.const {ms}) {unused} (i64.const 0)")
+}
+
 fn until(ms: i64) -> String {
-    format!(
-        "(i32.const 0) (i64.const {ms}) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 0)"
-    )
+    timer(1, ms)
 }
 
 fn event(name: (u32, u32), matching: Option<(u32, u32)>, timeout_ms: i64) -> String {
     let (some, at, len) = matching.map_or((0, 0, 0), |(at, len)| (1, at, len));
     format!(
-        "(i32.const 1) (i64.const {}) (i32.const {}) (i32.const {some}) (i32.const {at}) (i32.const {len}) (i64.const {timeout_ms})",
+        "(i32.const 2) (i64.const {}) (i32.const {}) (i32.const {some}) (i32.const {at}) (i32.const {len}) (i64.const {timeout_ms})",
         name.0, name.1
     )
 }
@@ -85,6 +89,9 @@ async fn a_guest_ends_with_what_it_leaves_and_what_it_waits_for() {
     let at = DateTime::<Utc>::from_timestamp_millis(tomorrow).unwrap();
     let state = Checkpoint(b"sssssssss".to_vec());
     assert_eq!(*suspension(&report), Suspension { state, wake: Wake::At(at) });
+
+    let report = run(&suspending(0, &timer(0, 1_500)), plain()).await;
+    assert_eq!(suspension(&report).wake, Wake::After(1_500));
 
     let report = run(&suspending(0, &event(PAID, Some(OF_EVENT), 5_000)), plain()).await;
     let (name, matching) = ("paid".to_owned(), Some("event.data.n == 1".to_owned()));
