@@ -8,13 +8,15 @@ use axum::response::Json;
 use chrono::{DateTime, Utc};
 use egress::Rule;
 use engine::diagnostic::Diagnostic;
+use engine::machine::MAX_PERSON_BYTES;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use store::audit::Entry;
 use store::secrets::{SecretHead, SecretLimits, StoredSecret};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ApiError, Problem};
-use crate::extract::JsonBody;
+use crate::extract::{JsonBody, QueryOf};
 use crate::router::Shared;
 use crate::state::ApiState;
 
@@ -66,6 +68,26 @@ pub(crate) struct RotationView {
     failed: Vec<String>,
 }
 
+/// Who does it, for the audit.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ActorQuery {
+    /// Who says that they do it, up to 200 bytes; `api` if nobody does.
+    by: Option<String>,
+}
+
+impl ActorQuery {
+    fn actor(&self) -> Result<&str, ApiError> {
+        let by = self.by.as_deref().unwrap_or("api");
+        if !(1..=MAX_PERSON_BYTES).contains(&by.len()) || by.contains('\0') {
+            let most = MAX_PERSON_BYTES;
+            return Err(ApiError::bad_request(format!("`by` is a name of 1 to {most} bytes")));
+        }
+        Ok(by)
+    }
+}
+
 /// Lists secrets, without their values.
 #[utoipa::path(get, path = "/api/secrets", operation_id = "list_secrets",
     responses((status = 200, body = SecretList)))]
@@ -76,20 +98,22 @@ pub(crate) async fn list(State(state): Shared) -> Result<Json<SecretList>, ApiEr
 
 /// Sets a secret: its value and its destinations, both anew.
 #[utoipa::path(put, path = "/api/secrets/{name}", operation_id = "set_secret",
-    params(("name" = String, Path)), request_body = SecretRequest,
+    params(("name" = String, Path), ActorQuery), request_body = SecretRequest,
     responses((status = 200, body = SecretView), (status = 201, body = SecretView),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn set(
     State(state): Shared,
     Path(name): Path<String>,
+    QueryOf(query): QueryOf<ActorQuery>,
     JsonBody(request): JsonBody<SecretRequest>,
 ) -> Result<(StatusCode, Json<SecretView>), ApiError> {
     let keyring = keyring(&state)?;
+    let actor = query.actor()?;
     let (value, rules) = read(&name, request)?;
     let place = Place { namespace_id: state.namespace(), name: &name, rules: &rules };
     let stored = stored(place, keyring.seal(place, &value));
     let limits = SecretLimits { count: MAX_SECRETS.into(), bytes: MAX_NAMESPACE_BYTES.into() };
-    let (head, new) = state.store.set_secret(&stored, limits).await?;
+    let (head, new) = state.store.set_secret(&stored, limits, actor).await?;
     tracing::info!(secret = name, version = head.version, "a secret was set");
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view(head))))
@@ -97,21 +121,26 @@ pub(crate) async fn set(
 
 /// Deletes a secret. Executions that use it fail from now on.
 #[utoipa::path(delete, path = "/api/secrets/{name}", operation_id = "delete_secret",
-    params(("name" = String, Path)), responses((status = 204), (status = 404, body = Problem)))]
+    params(("name" = String, Path), ActorQuery), responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn delete(
     State(state): Shared,
     Path(name): Path<String>,
+    QueryOf(query): QueryOf<ActorQuery>,
 ) -> Result<StatusCode, ApiError> {
-    state.store.delete_secret(state.namespace(), &name).await?;
+    state.store.delete_secret(state.namespace(), &name, query.actor()?).await?;
     tracing::info!(secret = name, "a secret was deleted");
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Seals all secrets anew with the first of the operator's keys.
-#[utoipa::path(post, path = "/api/secrets-rotation", operation_id = "rotate_secrets",
-    responses((status = 200, body = RotationView), (status = 409, body = Problem)))]
-pub(crate) async fn rotate(State(state): Shared) -> Result<Json<RotationView>, ApiError> {
+#[utoipa::path(post, path = "/api/secrets-rotation", operation_id = "rotate_secrets", params(ActorQuery),
+    responses((status = 400, body = Problem), (status = 200, body = RotationView), (status = 409, body = Problem)))]
+pub(crate) async fn rotate(
+    State(state): Shared,
+    QueryOf(query): QueryOf<ActorQuery>,
+) -> Result<Json<RotationView>, ApiError> {
     let keyring = keyring(&state)?;
+    let actor = query.actor()?;
     let key_id = keyring.sealing_key_id();
     let (mut after, mut resealed, mut failed) = (None, 0, Vec::new());
     loop {
@@ -127,6 +156,9 @@ pub(crate) async fn rotate(State(state): Shared) -> Result<Json<RotationView>, A
         }
     }
     tracing::info!(key_id, resealed, failed = failed.len(), "secrets were sealed anew");
+    let detail = json!({ "resealed": resealed, "failed": failed.len() });
+    let entry = Entry { actor, action: "secrets.rotate", subject: key_id, detail: &detail };
+    state.store.record(state.namespace(), &entry).await?;
     Ok(Json(RotationView { key_id: key_id.to_owned(), resealed, failed }))
 }
 

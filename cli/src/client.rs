@@ -1,9 +1,15 @@
 //! Talks to a server: JSON over HTTP, problems turned into errors that a person can read.
 
 use anyhow::{Context, anyhow, bail};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::multipart::Form;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
+
+/// A value as it stands in a query.
+pub(crate) fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
 
 /// A server, as client commands see it.
 pub(crate) struct Client {

@@ -339,3 +339,59 @@ async fn a_workflow_that_would_show_a_secret_is_not_published() {
     assert_eq!(error["pointer"], "/steps/0/config/message");
     server.stop().await;
 }
+
+/// What is on record, newest first: who did what to what.
+async fn record(server: &Server) -> Vec<(String, String, String)> {
+    let page = server.get("/api/audit").await.body;
+    let text = |it: &Value, field: &str| it[field].as_str().unwrap().to_owned();
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|it| (text(it, "actor"), text(it, "action"), text(it, "subject"))).collect()
+}
+
+fn line(actor: &str, action: &str, subject: &str) -> (String, String, String) {
+    (actor.to_owned(), action.to_owned(), subject.to_owned())
+}
+
+#[tokio::test]
+async fn what_is_done_to_secrets_is_on_record_without_their_values() {
+    let server = Server::with_keys(Some(KEY)).await;
+    let body = json!({ "value": CANARY, "destinations": ["https://api.example.com"] });
+    assert_eq!(server.put("/api/secrets/api-key?by=ada", &body).await.status, 201);
+    let gone = server.request(Method::DELETE, "/api/secrets/api-key");
+    assert_eq!(send(gone).await.status, 204);
+    let wanted = [line("api", "secret.delete", "api-key"), line("ada", "secret.set", "api-key")];
+    assert_eq!(record(&server).await, wanted);
+    assert!(!server.text("/api/audit").await.contains("c4n4ry"));
+    let long = "x".repeat(201);
+    let refused = server.put(&format!("/api/secrets/api-key?by={long}"), &body).await;
+    refused.is_problem(400, "REQUEST_INVALID");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_sees_a_secret_is_on_record() {
+    let server = working(Some(KEY)).await;
+    set(&server, "api-key", CANARY, &["https://api.example.com"]).await;
+    let kinds =
+        json!({ "by": "ada", "policy": { "plugins": { "capabilities": ["reveal", "log"] } } });
+    assert_eq!(server.put("/api/namespaces/default/policy", &kinds).await.status, 200);
+    let manifest = json!({ "name": "team/look", "version": "1.0.0", "capabilities": { "reveal": ["api-key"] } });
+    let import = r#"(import "stateflow:plugin/revealing@1.0.0" "reveal" (func $reveal (param i32 i32 i32)))"#;
+    let wasm = testing::guests::step(
+        &manifest.to_string(),
+        import,
+        r#"(data (i32.const 1024) "api-key")"#,
+        "(call $reveal (i32.const 1024) (i32.const 7) (i32.const 512))
+         (call $say (select (i32.const 33) (i32.const 46) (i32.load8_u (i32.const 512)))
+             (i32.load (i32.const 516)) (i32.load (i32.const 520)))",
+    );
+    assert_eq!(server.upload("", wasm).await.status, 201);
+    let approved =
+        server.post("/api/plugins/team/look/1.0.0/approve", &json!({ "by": "ada" })).await;
+    assert_eq!(approved.status, 200, "{approved:?}");
+    server.publish("look", json!([{ "id": "a", "type": "team/look@1.0.0" }])).await;
+    let ended = server.run("look", json!({})).await;
+    assert_eq!(ended["output"], ".[secret api-key]", "{ended}");
+    assert_eq!(record(&server).await[0], line("plugin team/look", "secret.reveal", "api-key"));
+    server.stop().await;
+}

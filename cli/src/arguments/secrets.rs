@@ -14,9 +14,16 @@ pub(crate) enum SecretsCommand {
     Delete {
         /// Its name.
         name: String,
+        /// Who does it, for the audit.
+        #[arg(long, default_value = "api")]
+        by: String,
     },
     /// Seal all secrets anew with the first of the operator's keys.
-    Rotate,
+    Rotate {
+        /// Who does it, for the audit.
+        #[arg(long, default_value = "api")]
+        by: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -26,6 +33,9 @@ pub(crate) struct SetSecretOptions {
     /// Where it may be sent, such as `POST https://api.example.com/v1`; may be repeated.
     #[arg(long, value_name = "RULE")]
     pub(crate) destination: Vec<String>,
+    /// Who does it, for the audit.
+    #[arg(long, default_value = "api")]
+    pub(crate) by: String,
 }
 
 /// Where the operator's keys come from.

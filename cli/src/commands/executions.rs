@@ -13,7 +13,7 @@ use crate::arguments::{
     ChildrenOptions, ExecutionOptions, ForkChanges, ForkOptions, ListOptions, LogsOptions,
     ReasonOptions, RetryStepOptions, RunOptions, StatusOptions,
 };
-use crate::client::Client;
+use crate::client::{Client, encoded};
 use crate::output::{self, Usage};
 
 /// How long one request of `--wait` waits before it asks again.
@@ -99,7 +99,7 @@ pub(crate) async fn list(
 ) -> anyhow::Result<ExitCode> {
     let mut query = format!("limit={}", options.limit);
     for (field, value) in options.filter.given() {
-        query = format!("{query}&{field}={value}");
+        query = format!("{query}&{field}={}", encoded(&value));
     }
     let page = client.get(&format!("/api/executions?{query}")).await?;
     if as_json {

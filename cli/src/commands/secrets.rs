@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::executions::text;
 use crate::arguments::{SecretsCommand, SetSecretOptions};
-use crate::client::{Client, problem};
+use crate::client::{Client, encoded, problem};
 use crate::output::{self, Usage};
 
 /// A value has no more bytes; one more is read, so that the server says it.
@@ -26,8 +26,8 @@ pub(crate) async fn secrets(
     match command {
         SecretsCommand::List => list(client, as_json).await,
         SecretsCommand::Set(options) => set(options, client, as_json).await,
-        SecretsCommand::Delete { name } => delete(&name, client).await,
-        SecretsCommand::Rotate => rotate(client, as_json).await,
+        SecretsCommand::Delete { name, by } => delete(&name, &by, client).await,
+        SecretsCommand::Rotate { by } => rotate(&by, client, as_json).await,
     }
 }
 
@@ -65,7 +65,7 @@ async fn set(
     let value = read_value()?;
     let body = json!({ "value": &*value, "destinations": options.destination });
     let body = Zeroizing::new(body.to_string().into_bytes());
-    let path = path(&options.name)?;
+    let path = format!("{}?{}", path(&options.name)?, query(&options.by));
     let (status, answer) =
         client.exchange(Method::PUT, &path, "application/json", body.to_vec()).await?;
     if !status.is_success() {
@@ -82,14 +82,15 @@ async fn set(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn delete(name: &str, client: &Client) -> anyhow::Result<ExitCode> {
-    client.delete(&path(name)?).await?;
+async fn delete(name: &str, by: &str, client: &Client) -> anyhow::Result<ExitCode> {
+    client.delete(&format!("{}?{}", path(name)?, query(by))).await?;
     output::note(&format!("secret {name} is deleted"));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn rotate(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
-    let answer = client.post("/api/secrets-rotation", &json!({})).await?;
+async fn rotate(by: &str, client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/secrets-rotation?{}", query(by));
+    let answer = client.post(&path, &json!({})).await?;
     let failed = answer["failed"].as_array().cloned().unwrap_or_default();
     if as_json {
         output::json(&answer)?;
@@ -110,6 +111,11 @@ async fn rotate(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
 fn path(name: &str) -> anyhow::Result<String> {
     secrets::check_name(name).map_err(|error| Usage(error.to_string()))?;
     Ok(format!("/api/secrets/{name}"))
+}
+
+/// Who does it.
+fn query(by: &str) -> String {
+    format!("by={}", encoded(by))
 }
 
 /// All of standard input, without the line's end that editors and `echo` add.

@@ -23,6 +23,7 @@ use crate::{
     blobs::Blobs,
     config::{CallLimits, SandboxConfig},
     guest::{Guest, MAX_HANDLES, ProgramStart, Streams},
+    host_calls::HostCalls,
     limiter::Limiter,
     live::Live,
     outbound::{Held, Outbound, Reach},
@@ -76,6 +77,7 @@ pub(crate) struct Ended {
     /// How long it was on a processor, the host functions that it called included.
     pub(crate) busy: Duration,
     pub(crate) denials: u32,
+    pub(crate) calls: HostCalls,
     /// How it wants to go on: it ended itself.
     pub(crate) suspension: Option<Suspension>,
 }
@@ -122,6 +124,7 @@ impl Attempt {
             peak_memory_bytes: store.data().limiter.peak_bytes(),
             busy: Duration::from_nanos(busy.into_inner()),
             denials: store.data().limiter.denials(),
+            calls: store.data().calls,
             suspension: store.data_mut().progress.suspension.take(),
         }
     }
@@ -171,6 +174,7 @@ impl Ended {
             peak_memory_bytes: 0,
             busy: Duration::ZERO,
             denials: 0,
+            calls: HostCalls::default(),
             suspension: None,
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     guest_blobs::GuestBlobs,
     guest_http::WasiOutbound,
     guest_progress::Progress,
+    host_calls::{HostCalls, Import},
     limiter::Limiter,
     live::Live,
     log_buffer::LogBuffer,
@@ -45,6 +46,7 @@ pub(crate) struct Guest {
     pub(crate) wasi_http: WasiOutbound,
     pub(crate) progress: Progress,
     pub(crate) blobs: GuestBlobs,
+    pub(crate) calls: HostCalls,
     log: LogBuffer,
 }
 
@@ -108,6 +110,7 @@ impl Guest {
             wasi_http,
             progress: Progress::default(),
             blobs: GuestBlobs::default(),
+            calls: HostCalls::default(),
             log,
         }
     }
@@ -135,6 +138,7 @@ impl log::Host for Guest {
         message: String,
         fields: Vec<(String, String)>,
     ) -> wasmtime::Result<()> {
+        self.calls.count(Import::Log);
         let level = match level {
             log::Level::Trace => LogLevel::Trace,
             log::Level::Debug => LogLevel::Debug,

@@ -9,6 +9,7 @@ use crate::{
     bindings::step::stateflow::plugin::blob,
     blobs::{BlobSink, Blobs, KeptBlob},
     guest::Guest,
+    host_calls::Import,
 };
 
 /// Blobs that an attempt may be writing at the same time: each may hold a piece of [`PIECE_BYTES`].
@@ -66,6 +67,7 @@ impl blob::HostBlob for Guest {
         &mut self,
         reference: String,
     ) -> wasmtime::Result<Result<Resource<KeptBlob>, String>> {
+        self.calls.count(Import::Blob);
         let asked = reference
             .parse::<BlobReference>()
             .map_err(|error| error.to_string())
@@ -80,10 +82,12 @@ impl blob::HostBlob for Guest {
     }
 
     async fn reference(&mut self, blob: Resource<KeptBlob>) -> wasmtime::Result<String> {
+        self.calls.count(Import::Blob);
         Ok(self.table.get(&blob)?.reference.to_string())
     }
 
     async fn size(&mut self, blob: Resource<KeptBlob>) -> wasmtime::Result<u64> {
+        self.calls.count(Import::Blob);
         Ok(self.table.get(&blob)?.bytes)
     }
 
@@ -93,6 +97,7 @@ impl blob::HostBlob for Guest {
         offset: u64,
         length: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        self.calls.count(Import::Blob);
         let blob = *self.table.get(&blob)?;
         let kept = match self.blobs.kept() {
             Ok(kept) => Arc::clone(kept),
@@ -122,6 +127,7 @@ impl blob::HostBlob for Guest {
 
 impl blob::HostWriter for Guest {
     async fn new(&mut self) -> wasmtime::Result<Resource<Writing>> {
+        self.calls.count(Import::Blob);
         let writing = match self.blobs.begin() {
             Ok(sink) => Writing { sink: Some(sink), refusal: None },
             Err(refusal) => Writing { sink: None, refusal: Some(refusal) },
@@ -134,6 +140,7 @@ impl blob::HostWriter for Guest {
         writer: Resource<Writing>,
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), String>> {
+        self.calls.count(Import::Blob);
         if bytes.len() > PIECE_BYTES {
             return Ok(Err(format!("at most {PIECE_BYTES} bytes are written at a time")));
         }
@@ -155,6 +162,7 @@ impl blob::HostWriter for Guest {
         &mut self,
         writer: Resource<Writing>,
     ) -> wasmtime::Result<Result<Resource<KeptBlob>, String>> {
+        self.calls.count(Import::Blob);
         let writing = self.table.get_mut(&writer)?;
         let Some(sink) = writing.sink.take() else { return Ok(Err(writing.gone())) };
         self.blobs.writers -= 1;

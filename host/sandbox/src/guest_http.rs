@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{
 use crate::{
     bindings::step::stateflow::plugin::http as world,
     guest::Guest,
+    host_calls::Import,
     outbound::{Answer, Outbound},
 };
 
@@ -25,6 +26,7 @@ impl world::Host for Guest {
         &mut self,
         request: world::Request,
     ) -> wasmtime::Result<Result<world::Response, world::Error>> {
+        self.calls.count(Import::Http);
         let timeout = request.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
         let request = match built(request) {
             Ok(request) => request,

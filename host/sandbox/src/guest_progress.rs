@@ -10,6 +10,7 @@ use crate::{
         self, Resumption as GuestResumption, Wake as GuestWake,
     },
     guest::Guest,
+    host_calls::Import,
     live::Live,
 };
 
@@ -30,11 +31,13 @@ struct Suspended;
 
 impl progress::Host for Guest {
     async fn heartbeat(&mut self, note: String) -> wasmtime::Result<()> {
+        self.calls.count(Import::Progress);
         self.progress.live.note(note);
         Ok(())
     }
 
     async fn resumed(&mut self) -> wasmtime::Result<Option<GuestResumption>> {
+        self.calls.count(Import::Progress);
         let resumption = self.progress.resumption.as_deref();
         Ok(resumption.map(|it| GuestResumption {
             state: it.state.0.clone(),
@@ -47,6 +50,7 @@ impl progress::Host for Guest {
         state: Vec<u8>,
         until: GuestWake,
     ) -> wasmtime::Result<Result<(), String>> {
+        self.calls.count(Import::Progress);
         match self.suspension(state, until) {
             Ok(suspension) => {
                 self.progress.suspension = Some(suspension);

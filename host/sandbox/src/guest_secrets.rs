@@ -11,6 +11,7 @@ use crate::{
         signing::{self, AwsRequest},
     },
     guest::Guest,
+    host_calls::Import,
 };
 
 impl Guest {
@@ -23,6 +24,7 @@ impl Guest {
 
 impl placeholders::Host for Guest {
     async fn placeholder(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
+        self.calls.count(Import::Secrets);
         Ok(self.ask(|holder| holder.placeholder(&name)))
     }
 }
@@ -33,6 +35,7 @@ impl signing::Host for Guest {
         name: String,
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        self.calls.count(Import::Signing);
         Ok(self.ask(|holder| holder.hmac_sha256(&name, &data).map(|mac| mac.to_vec())))
     }
 
@@ -42,6 +45,7 @@ impl signing::Host for Guest {
         algorithm: String,
         claims: String,
     ) -> wasmtime::Result<Result<String, String>> {
+        self.calls.count(Import::Signing);
         let algorithm = match algorithm.parse() {
             Ok(algorithm) => algorithm,
             Err(message) => return Ok(Err(message)),
@@ -58,6 +62,7 @@ impl signing::Host for Guest {
         name: String,
         request: AwsRequest,
     ) -> wasmtime::Result<Result<Vec<(String, String)>, String>> {
+        self.calls.count(Import::Signing);
         let asked = SigV4Request {
             access_key_id: &request.access_key_id,
             session_token: None,
@@ -78,6 +83,7 @@ impl signing::Host for Guest {
 
 impl revealing::Host for Guest {
     async fn reveal(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
+        self.calls.count(Import::Revealing);
         Ok(self.ask(|holder| holder.reveal(&name).map(|value| value.expose().to_owned())))
     }
 }

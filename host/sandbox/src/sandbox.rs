@@ -35,6 +35,7 @@ use crate::{
     error::SandboxError,
     guest::Streams,
     guest_threads::GuestThreads,
+    host_calls::HostCalls,
     live::Live,
     outbound::Reach,
     prepared::Prepared,
@@ -127,6 +128,19 @@ pub struct PluginReport {
     pub requests: u64,
     /// Log lines over the limits.
     pub dropped_lines: u64,
+    /// Calls of the host's interfaces.
+    pub host_calls: HostCalls,
+}
+
+/// How much of the pool that instances come from is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// Core instances.
+    pub instances: u64,
+    /// Linear memories.
+    pub memories: usize,
+    /// Memory of unused slots that is kept resident, in bytes.
+    pub warm_bytes: usize,
 }
 
 impl Sandbox {
@@ -161,6 +175,16 @@ impl Sandbox {
     /// Calls that hold a slot at this moment.
     pub fn calls_in_flight(&self) -> usize {
         self.0.config.max_concurrent_calls as usize - self.0.turns.free()
+    }
+
+    /// How much of the pool is in use at this moment.
+    pub fn pool(&self) -> Pool {
+        let metrics = self.0.engine.pooling_allocator_metrics();
+        metrics.map_or_else(Pool::default, |pool| Pool {
+            instances: pool.core_instances(),
+            memories: pool.memories(),
+            warm_bytes: pool.unused_memory_bytes_resident(),
+        })
     }
 
     /// Checks an upload, adapts it if need be, compiles it and reads its manifest. The namespace is whose turn it
@@ -362,10 +386,10 @@ fn facts(attempt: &AttemptContext, timeout: Duration) -> Call {
 }
 
 fn report(bench: &Bench<'_>, ended: Ended) -> PluginReport {
-    let (fuel_used, peak_memory_bytes, busy) =
-        (ended.fuel_used, ended.peak_memory_bytes, ended.busy);
+    let (fuel_used, peak_memory_bytes, busy, host_calls) =
+        (ended.fuel_used, ended.peak_memory_bytes, ended.busy, ended.calls);
     let outcome = bench.judge(ended);
-    PluginReport { fuel_used, peak_memory_bytes, busy, ..told(bench.streams, outcome) }
+    PluginReport { fuel_used, peak_memory_bytes, busy, host_calls, ..told(bench.streams, outcome) }
 }
 
 /// The guest did not answer in time to be counted.
@@ -382,6 +406,7 @@ fn refused(failure: Failure) -> PluginReport {
         busy: Duration::ZERO,
         requests: 0,
         dropped_lines: 0,
+        host_calls: HostCalls::default(),
     }
 }
 
@@ -396,6 +421,7 @@ fn told(streams: &Streams, outcome: Outcome) -> PluginReport {
         busy: Duration::ZERO,
         requests,
         dropped_lines,
+        host_calls: HostCalls::default(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Secrets as they are stored: sealed. Nothing here can open them, and nothing here is asked to.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
+use crate::audit::{self, Entry};
 use crate::{Store, StoreError};
 
 /// What a list of secrets shows.
@@ -54,6 +56,7 @@ impl Store {
         &self,
         secret: &StoredSecret,
         limits: SecretLimits,
+        actor: &str,
     ) -> Result<(SecretHead, bool), StoreError> {
         let mut transaction = self.pool.begin().await?;
         // One at a time, so that the limits hold. Executions are begun meanwhile: their locks are weaker.
@@ -102,6 +105,9 @@ impl Store {
         )
         .fetch_one(&mut *transaction)
         .await?;
+        let detail = json!({ "version": row.version, "destinations": secret.destinations });
+        let entry = Entry { actor, action: "secret.set", subject: &secret.name, detail: &detail };
+        audit::record(&mut transaction, secret.namespace_id, &entry).await?;
         transaction.commit().await?;
         let head = SecretHead {
             name: secret.name.clone(),
@@ -150,18 +156,26 @@ impl Store {
     }
 
     /// Deletes a secret.
-    pub async fn delete_secret(&self, namespace_id: i32, name: &str) -> Result<(), StoreError> {
+    pub async fn delete_secret(
+        &self,
+        namespace_id: i32,
+        name: &str,
+        actor: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
         let deleted = sqlx::query!(
             "delete from secrets where namespace_id = $1 and name = $2",
             namespace_id,
             name,
         )
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
         if deleted.rows_affected() == 0 {
             return Err(StoreError::not_found("secret", name));
         }
-        Ok(())
+        let entry = Entry { actor, action: "secret.delete", subject: name, detail: &json!({}) };
+        audit::record(&mut transaction, namespace_id, &entry).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Secrets of all namespaces that another key than this one sealed, behind the given one, in order.

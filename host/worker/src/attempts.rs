@@ -14,10 +14,13 @@ use native::NativeSteps;
 use sandbox::{CallLimits, Live, PluginCall};
 use secrets::holder::Names;
 use secrets::{Holder, Opened, Reach};
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 use store::Store;
+use store::audit::Entry;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
+use crate::apart::apart;
 use crate::blobs::NamespaceBlobs;
 use crate::glimpse::Glimpse;
 use crate::metrics::WorkerMetrics;
@@ -132,7 +135,7 @@ impl Attempts {
         &self,
         name: &str,
         context: &AttemptContext,
-        config: serde_json::Value,
+        config: Value,
         timeout_ms: u64,
         secrets: Arc<Holder>,
     ) -> AttemptReport {
@@ -169,21 +172,62 @@ impl Attempts {
         call.config = start.config;
         call.live = live;
         let holder = call.holder.clone();
+        let (execution_id, number) = (call.attempt.execution_id, start.attempt);
         let stop_with_us = call.cancel.clone().drop_guard();
         let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);
         let running = self.metrics.plugins.begin(&plugin.name);
         let began = Instant::now();
-        let calling = self.plugins.sandbox().call(&plugin.plugin, call);
+        let step = start.step.step.id.as_str();
+        let span = tracing::debug_span!(
+            "plugin",
+            name = plugin.name,
+            %execution_id,
+            step,
+            attempt = number
+        );
+        let calling = self.plugins.sandbox().call(&plugin.plugin, call).instrument(span);
         let called = tokio::time::timeout(bound, calling).await;
         drop((running, stop_with_us));
         let Ok(called) = called else {
             return AttemptReport::of(Err(timed_out(start.timeout_ms)));
         };
         self.metrics.plugins.ended(&plugin.name, began.elapsed(), &called);
+        self.metrics.plugins.pooled(self.plugins.sandbox().pool());
         let mut report = called.report;
         let seen = holder.map_or_else(Vec::new, |holder| holder.revealed());
+        if !seen.is_empty() {
+            let place = json!({ "executionId": execution_id, "step": step, "attempt": number });
+            self.put_on_record(namespace_id, &plugin.name, seen.clone(), place).await;
+        }
         report.logs.extend(seen.iter().map(|name| revealed(name)));
         report
+    }
+
+    /// Which secrets a plugin has seen: for whoever asks later.
+    async fn put_on_record(
+        &self,
+        namespace_id: i32,
+        plugin: &str,
+        seen: Vec<String>,
+        place: Value,
+    ) {
+        let (store, actor) = (self.store.clone(), format!("plugin {plugin}"));
+        let recording = apart(async move {
+            for secret in seen {
+                let entry = Entry {
+                    actor: &actor,
+                    action: "secret.reveal",
+                    subject: &secret,
+                    detail: &place,
+                };
+                if let Err(error) = store.record(namespace_id, &entry).await {
+                    tracing::error!(error = ?error, secret, %actor, %place, "a reveal is not on record");
+                }
+            }
+            Ok(())
+        });
+        // What it can fail with has been said.
+        drop(recording.await);
     }
 
     /// The plugin, and its call but for the config.
@@ -203,7 +247,7 @@ impl Attempts {
         let granted = |kind| plugin.grants.iter().any(|it| it.kind == kind && allowed.allows(it));
         let call = PluginCall {
             attempt: context,
-            config: serde_json::Value::Null,
+            config: Value::Null,
             limits: allowed.lowered(self.limits(&start.step, start.timeout_ms)),
             share: allowed.share(),
             reach,

@@ -21,14 +21,14 @@ fn secret(name: &str, key_id: &str, bytes: usize) -> StoredSecret {
 #[tokio::test]
 async fn a_secret_is_set_again_under_the_next_version_and_deleted_once() {
     let f = Fixture::new().await;
-    let (first, new) = f.store.set_secret(&secret("a", "k1", 9), ROOM).await.unwrap();
+    let (first, new) = f.store.set_secret(&secret("a", "k1", 9), ROOM, "ada").await.unwrap();
     assert!(new && first.version == 1);
-    let (second, new) = f.store.set_secret(&secret("a", "k1", 10), ROOM).await.unwrap();
+    let (second, new) = f.store.set_secret(&secret("a", "k1", 10), ROOM, "ada").await.unwrap();
     assert!(!new && second.version == 2 && second.created_at == first.created_at);
     assert_eq!(f.store.secret_heads(DEFAULT_NAMESPACE).await.unwrap(), [second]);
     assert_eq!(f.store.secrets(DEFAULT_NAMESPACE).await.unwrap()[0].sealed, [7; 10]);
-    f.store.delete_secret(DEFAULT_NAMESPACE, "a").await.unwrap();
-    let error = f.store.delete_secret(DEFAULT_NAMESPACE, "a").await.unwrap_err();
+    f.store.delete_secret(DEFAULT_NAMESPACE, "a", "ada").await.unwrap();
+    let error = f.store.delete_secret(DEFAULT_NAMESPACE, "a", "ada").await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }));
 }
 
@@ -43,7 +43,7 @@ async fn a_namespace_has_room_for_so_many_secrets_and_bytes() {
         ("a", 49, true),
         ("a", 50, false),
     ] {
-        let set = f.store.set_secret(&secret(name, "k1", bytes), ROOM).await;
+        let set = f.store.set_secret(&secret(name, "k1", bytes), ROOM, "ada").await;
         assert_eq!(set.is_ok(), fits, "{name} {bytes}: {set:?}");
     }
 }
@@ -53,7 +53,7 @@ async fn secrets_are_sealed_anew_in_batches_unless_somebody_sets_them_meanwhile(
     let f = Fixture::new().await;
     let room = SecretLimits { count: 10, bytes: 1000 };
     for name in ["a", "b", "c"] {
-        f.store.set_secret(&secret(name, "k1", 9), room).await.unwrap();
+        f.store.set_secret(&secret(name, "k1", 9), room, "ada").await.unwrap();
     }
     let first = f.store.secrets_not_sealed_by("k2", None, 2).await.unwrap();
     assert_eq!(first.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -61,7 +61,7 @@ async fn secrets_are_sealed_anew_in_batches_unless_somebody_sets_them_meanwhile(
     assert_eq!(f.store.secrets_not_sealed_by("k2", Some(&after), 2).await.unwrap()[0].name, "c");
 
     assert!(f.store.reseal_secret(&first[0], &secret("a", "k2", 9)).await.unwrap());
-    f.store.set_secret(&secret("b", "k3", 9), room).await.unwrap();
+    f.store.set_secret(&secret("b", "k3", 9), room, "ada").await.unwrap();
     assert!(!f.store.reseal_secret(&first[1], &secret("b", "k2", 9)).await.unwrap());
     let heads = f.store.secret_heads(DEFAULT_NAMESPACE).await.unwrap();
     let keys: Vec<_> = heads.iter().map(|it| (it.key_id.as_str(), it.version)).collect();

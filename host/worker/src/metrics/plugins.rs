@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
-use sandbox::PluginReport;
+use sandbox::{PluginReport, Pool};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct PluginMetrics {
     dropped: IntCounterVec,
     loads: IntCounterVec,
     running: IntGaugeVec,
+    host_calls: IntCounterVec,
+    pool: IntGaugeVec,
 }
 
 impl PluginMetrics {
@@ -32,11 +34,10 @@ impl PluginMetrics {
                 HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["plugin"])?;
             registry.register(Box::new(made.clone())).map(|()| made)
         };
-        let running = IntGaugeVec::new(
-            Opts::new("stateflow_plugin_calls_running", "calls of plugins under way"),
-            &["plugin"],
-        )?;
-        registry.register(Box::new(running.clone()))?;
+        let gauge = |name: &str, help: &str, label: &str| {
+            let made = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(made.clone())).map(|()| made)
+        };
         Ok(Self {
             calls: counter(
                 "stateflow_plugin_calls_total",
@@ -77,7 +78,21 @@ impl PluginMetrics {
                 "plugins made ready on first use, by where from: disk, or the compiler",
                 &["plugin", "from"],
             )?,
-            running,
+            running: gauge(
+                "stateflow_plugin_calls_running",
+                "calls of plugins under way",
+                "plugin",
+            )?,
+            host_calls: counter(
+                "stateflow_plugin_host_calls_total",
+                "calls that plugins made of the host's interfaces",
+                &["plugin", "import"],
+            )?,
+            pool: gauge(
+                "stateflow_plugin_pool",
+                "what is in use of the pool that instances come from, and bytes kept warm in it",
+                "of",
+            )?,
         })
     }
 
@@ -99,6 +114,18 @@ impl PluginMetrics {
         self.memory.with_label_values(&[plugin]).observe(report.peak_memory_bytes as f64);
         self.requests.with_label_values(&[plugin]).inc_by(report.requests);
         self.dropped.with_label_values(&[plugin]).inc_by(report.dropped_lines);
+        for (import, calls) in report.host_calls.iter() {
+            self.host_calls.with_label_values(&[plugin, import]).inc_by(calls);
+        }
+    }
+
+    /// How the pool is after a call.
+    pub(crate) fn pooled(&self, pool: Pool) {
+        let set = |of: &str, value: i64| self.pool.with_label_values(&[of]).set(value);
+        let counted = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        set("instances", i64::try_from(pool.instances).unwrap_or(i64::MAX));
+        set("memories", counted(pool.memories));
+        set("warm_bytes", counted(pool.warm_bytes));
     }
 
     /// A plugin was made ready.
