@@ -9,6 +9,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use engine::capability::CapabilitySet;
+use engine::signature::{Statement, Vouch};
 use engine::step_type::is_plugin_name;
 use sandbox::{Admitted, CallLimits};
 use semver::Version;
@@ -94,11 +95,13 @@ async fn keep(
 ) -> Result<(Plugin, bool), ApiError> {
     let claims = claims.about(admitted.manifest.as_ref())?;
     let (name, version) = identify(&claims)?;
-    let policy = state.store.policy(state.namespace()).await?.policy;
+    let policies = state.policies().await?;
     let asked =
-        standing::asked(admitted, &claims.capabilities.clone().unwrap_or_default(), &policy)?;
+        standing::asked(admitted, &claims.capabilities.clone().unwrap_or_default(), &policies)?;
     let earlier = state.store.plugins(state.namespace(), Some(&name), MAX_LISTED).await?;
-    let waits = standing::waits_for(&asked, &standing::granted_before(&earlier), &[], &policy);
+    let about = Statement { name: &name, version: &version, digest: &admitted.digest };
+    let missing = policies.missing_signatures(about, &[]);
+    let waits = standing::waits_for(&asked, &standing::granted_before(&earlier), missing);
     let grants = waits.approval.is_empty().then_some(&asked);
     let about = About { admitted, name: &name, version: &version, claims: &claims, asked: &asked };
     let description = about.describe(module.len(), state.sandbox.default_limits());
@@ -163,11 +166,10 @@ async fn page(state: &ApiState, name: Option<&str>) -> Result<PluginPage, ApiErr
 async fn view(state: &ApiState, plugin: Plugin) -> Result<Value, ApiError> {
     let mut waits = None;
     if plugin.status == PluginStatus::Pending {
-        let policy = state.store.policy(state.namespace()).await?.policy;
+        let policies = state.policies().await?;
         let all = state.store.plugins(state.namespace(), Some(&plugin.name), MAX_LISTED).await?;
         let granted = plugin.grants.clone().unwrap_or_else(|| standing::granted_before(&all));
-        let asked = life::asked_by(&plugin);
-        waits = Some(standing::waits_for(&asked, &granted, &plugin.signed_by, &policy));
+        waits = Some(standing::waits_still(&plugin, &granted, &policies));
     }
     let mut view = plugin.description;
     view["status"] = json!(plugin.status);
@@ -175,10 +177,15 @@ async fn view(state: &ApiState, plugin: Plugin) -> Result<Value, ApiError> {
         view["waitsFor"] = json!(waits);
     }
     view["grants"] = json!(plugin.grants);
-    view["signedBy"] = json!(plugin.signed_by);
+    view["signedBy"] = json!(signers(&plugin.vouches));
     view["createdAt"] = json!(plugin.created_at);
     view["changedAt"] = json!(plugin.changed_at);
     Ok(view)
+}
+
+/// The names of the keys.
+fn signers(vouches: &[Vouch]) -> Vec<&str> {
+    vouches.iter().map(|it| it.key_id.as_str()).collect()
 }
 
 fn not_found(what: &str) -> ApiError {

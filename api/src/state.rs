@@ -7,6 +7,7 @@ use engine::callback::CallbackKey;
 use engine::control;
 use engine::definition::{Definition, Step};
 use engine::plan::Plan;
+use engine::policy::{PluginPolicy, PolicyPair};
 use native::NativeSteps;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use sandbox::Sandbox;
@@ -45,6 +46,8 @@ pub struct ApiParts {
     pub sandbox: Sandbox,
     /// What seals secrets; without it, none can be set.
     pub secrets: Option<Keyring>,
+    /// What the installation allows the plugins of all namespaces.
+    pub operator: PluginPolicy,
     /// The process's metrics.
     pub registry: Registry,
     /// The largest upload, in bytes.
@@ -69,6 +72,7 @@ pub struct Inner {
     pub(crate) native: NativeSteps,
     pub(crate) sandbox: Sandbox,
     pub(crate) secrets: Option<Keyring>,
+    operator: PluginPolicy,
     pub(crate) registry: Registry,
     pub(crate) request_seconds: HistogramVec,
     pub(crate) max_upload_bytes: usize,
@@ -111,6 +115,7 @@ impl ApiState {
             native: parts.native,
             sandbox: parts.sandbox,
             secrets: parts.secrets,
+            operator: parts.operator,
             registry: parts.registry,
             request_seconds,
             max_upload_bytes: parts.max_upload_bytes,
@@ -137,6 +142,12 @@ impl ApiState {
     /// The namespace of a request: there is one so far.
     pub(crate) fn namespace(&self) -> i32 {
         self.0.namespace_id
+    }
+
+    /// What the namespace's plugins are allowed, by its own policy and by the installation's.
+    pub(crate) async fn policies(&self) -> Result<PolicyPair, StoreError> {
+        let namespace = self.store.policy(self.namespace()).await?.policy.plugins;
+        Ok(PolicyPair { operator: self.operator.clone(), namespace })
     }
 
     /// Room for a start of this size, if there is any. What is larger than all the room gets all of it.

@@ -46,7 +46,7 @@ pub(crate) async fn run(
     let (egress, private) = configuration::egress(options)?;
     let keys = configuration::secrets_keys(options)?;
     let store = Store::open(store_settings).await.context("cannot reach the database")?;
-    let policies = Policies::new(store.clone(), egress.clone(), operator, private);
+    let policies = Policies::new(store.clone(), egress.clone(), operator.clone(), private);
     let native = configuration::native_steps(egress, policies.clone());
     let (wakeups, registry) = (Wakeups::default(), Registry::new());
     let relaying = CancellationToken::new();
@@ -64,6 +64,7 @@ pub(crate) async fn run(
             native: native.clone(),
             sandbox: sandbox.clone(),
             secrets: keys.clone(),
+            operator: operator.plugins,
             registry: registry.clone(),
             max_upload_bytes: options.max_upload_bytes,
             max_blob_bytes: options.max_blob_bytes,

@@ -6,7 +6,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{Capability, CapabilityKind, CapabilitySet};
+use crate::capability::{Capability, CapabilityKind};
+
+mod pair;
+
+pub use pair::{Owner, PolicyPair};
 
 /// See the module. What is not said is not limited further.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -100,9 +104,14 @@ impl Policy {
             faults.push(("/plugins/signatures/required".to_owned(), message));
         }
         for (at, key) in signatures.keys.iter().enumerate() {
-            if signatures.keys[..at].iter().any(|other| other.id == key.id) {
+            let before = &signatures.keys[..at];
+            if before.iter().any(|other| other.id == key.id) {
                 let message = format!("the key `{}` is named twice", key.id);
                 faults.push((format!("/plugins/signatures/keys/{at}/id"), message));
+            }
+            if let Some(other) = before.iter().find(|other| other.public_key == key.public_key) {
+                let message = format!("it is the key `{}` again, and counts once", other.id);
+                faults.push((format!("/plugins/signatures/keys/{at}/publicKey"), message));
             }
         }
         faults
@@ -125,11 +134,6 @@ impl PluginPolicy {
     pub fn allows_secret(&self, name: &str) -> bool {
         self.secrets.as_ref().is_none_or(|names| names.iter().any(|it| it == name))
     }
-
-    /// What of these is not allowed.
-    pub fn refused<'a>(&self, asked: &'a CapabilitySet) -> Vec<&'a Capability> {
-        asked.iter().filter(|it| !self.allows(it)).collect()
-    }
 }
 
 fn is_about_a_secret(kind: CapabilityKind) -> bool {
@@ -141,7 +145,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// The lower of two maxima, where either may be missing.
-pub fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -176,9 +180,8 @@ mod tests {
         let policy = policy(json!({ "plugins": {
             "capabilities": ["log", "secret", "reveal"], "secrets": ["a"] } }))
         .plugins;
-        let all: CapabilitySet =
-            ["log", "clock", "secret a", "secret b", "reveal a"].map(asked).into_iter().collect();
-        let refused: Vec<_> = policy.refused(&all).iter().map(ToString::to_string).collect();
+        let all = ["log", "clock", "secret a", "secret b", "reveal a"];
+        let refused: Vec<_> = all.into_iter().filter(|it| !policy.allows(&asked(it))).collect();
         assert_eq!(refused, ["clock", "secret b"]);
     }
 
@@ -186,15 +189,17 @@ mod tests {
     fn every_fault_is_told_with_its_place() {
         let policy = policy(json!({ "plugins": {
             "capabilities": ["log", "files"],
-            "signatures": { "required": 3, "keys": [
-                { "id": "k", "publicKey": "" }, { "id": "k", "publicKey": "" }] } } }));
+            "signatures": { "required": 4, "keys": [
+                { "id": "k", "publicKey": "a" }, { "id": "k", "publicKey": "b" },
+                { "id": "l", "publicKey": "a" }] } } }));
         let places: Vec<_> = policy.faults().into_iter().map(|(place, _)| place).collect();
         assert_eq!(
             places,
             [
                 "/plugins/capabilities/1",
                 "/plugins/signatures/required",
-                "/plugins/signatures/keys/1/id"
+                "/plugins/signatures/keys/1/id",
+                "/plugins/signatures/keys/2/publicKey"
             ]
         );
         assert!(serde_json::from_value::<Policy>(json!({ "plugin": {} })).is_err());

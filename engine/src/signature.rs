@@ -22,6 +22,22 @@ pub struct Statement<'a> {
     pub digest: &'a str,
 }
 
+/// A signature that is kept: whose key made it, and its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouch {
+    /// What a policy calls the key.
+    pub key_id: String,
+    /// The 64 bytes.
+    pub signature: Vec<u8>,
+}
+
+impl Vouch {
+    /// Whether it is by this key, and about this plugin.
+    pub fn is_by(&self, key_id: &str, public_key: &str, about: Statement<'_>) -> bool {
+        self.key_id == key_id && about.verify(public_key, &self.signature).is_ok()
+    }
+}
+
 /// Why a signature or a key is not usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {

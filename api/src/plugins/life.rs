@@ -7,15 +7,13 @@ use axum::response::Json;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{TimeDelta, Utc};
-use engine::capability::CapabilitySet;
-use engine::signature::Statement;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::audit::Entry;
-use store::plugins::{Plugin, PluginStatus, PluginVersion};
+use store::plugins::{PluginStatus, PluginVersion};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{standing, view};
+use super::{signers, standing, view};
 use crate::error::{ApiError, Problem};
 use crate::extract::{JsonBody, QueryOf};
 use crate::router::Shared;
@@ -101,15 +99,16 @@ pub(crate) async fn approve(
             "plugin `{name}` version {version} waits for no approval"
         )));
     }
-    let policy = state.store.policy(state.namespace()).await?.policy;
-    let asked = asked_by(&plugin);
-    if let Some(refused) = policy.plugins.refused(&asked).first() {
+    let policies = state.policies().await?;
+    let asked = standing::asked_by(&plugin);
+    if let Some((refused, owner)) = policies.refused(&asked).first() {
         let detail = format!(
-            "the namespace's policy does not allow plugins `{refused}`; change the policy first"
+            "{} does not allow plugins `{refused}`; change the policy first",
+            owner.policy()
         );
         return Err(ApiError::conflict("CAPABILITY_NOT_ALLOWED", detail));
     }
-    let status = standing::waits_for(&asked, &asked, &plugin.signed_by, &policy).status();
+    let status = standing::waits_still(&plugin, &asked, &policies).status();
     let detail = json!({ "granted": asked, "digest": plugin.digest, "reason": words });
     let subject = format!("{name}@{version}");
     let entry =
@@ -131,7 +130,7 @@ pub(crate) async fn yank(
     let at = version_of(&state, &name, &version);
     let plugin = state.store.plugin(at).await?;
     let reason = decision.checked()?;
-    let policy = state.store.policy(state.namespace()).await?.policy;
+    let policies = state.policies().await?;
     let yanked = plugin.status == PluginStatus::Yanked;
     if yanked != decision.undo {
         let is = if yanked { "is yanked already" } else { "is not yanked" };
@@ -139,7 +138,7 @@ pub(crate) async fn yank(
     }
     let (status, action) = if decision.undo {
         let granted = plugin.grants.clone().unwrap_or_default();
-        let waits = standing::waits_for(&asked_by(&plugin), &granted, &plugin.signed_by, &policy);
+        let waits = standing::waits_still(&plugin, &granted, &policies);
         (waits.status(), "plugin.unyank")
     } else {
         (PluginStatus::Yanked, "plugin.yank")
@@ -151,7 +150,7 @@ pub(crate) async fn yank(
     Ok(Json(view(&state, changed).await?))
 }
 
-/// Adds a detached signature over name, version and digest, by a key that the namespace's policy names.
+/// Adds a detached signature over name, version and digest, by a key that a policy names.
 #[utoipa::path(post, path = "/api/plugins/{team}/{name}/{version}/signatures", operation_id = "sign_plugin",
     params(("team" = String, Path), ("name" = String, Path), ("version" = String, Path)),
     request_body = SignatureRequest,
@@ -164,33 +163,38 @@ pub(crate) async fn sign(
     let name = format!("{team}/{name}");
     let at = version_of(&state, &name, &version);
     let plugin = state.store.plugin(at).await?;
-    let policy = state.store.policy(state.namespace()).await?.policy;
+    let policies = state.policies().await?;
     let invalid = |detail: String| {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "SIGNATURE_INVALID", detail)
     };
-    let keys = &policy.plugins.signatures.keys;
-    let key = keys.iter().find(|key| key.id == request.key_id).ok_or_else(|| {
-        invalid(format!("the namespace's policy names no key `{}`", request.key_id))
-    })?;
     let signature = BASE64_STANDARD
         .decode(&request.signature)
         .map_err(|_| invalid("the signature is not base64".to_owned()))?;
-    let statement = Statement { name: &name, version: &version, digest: &plugin.digest };
-    statement.verify(&key.public_key, &signature).map_err(|error| invalid(error.to_string()))?;
+    let nobody = invalid(format!("no policy names a key `{}`", request.key_id));
+    let mut verified = Err(nobody);
+    for key in policies.keys(&request.key_id) {
+        let good = standing::statement(&plugin).verify(&key.public_key, &signature);
+        verified = good.map_err(|error| invalid(error.to_string()));
+        if verified.is_ok() {
+            break;
+        }
+    }
+    verified?;
     state
         .store
-        .add_plugin_signature(state.namespace(), &plugin.digest, &key.id, &signature)
+        .add_plugin_signature(state.namespace(), &plugin.digest, &request.key_id, &signature)
         .await?;
     let signed = state.store.plugin(at).await?;
     let granted = signed.grants.clone().unwrap_or_default();
-    let waits = standing::waits_for(&asked_by(&signed), &granted, &signed.signed_by, &policy);
+    let waits = standing::waits_still(&signed, &granted, &policies);
     let ready = signed.status == PluginStatus::Pending && waits.status() == PluginStatus::Active;
     if !ready {
         return Ok(Json(view(&state, signed).await?));
     }
-    let detail = json!({ "digest": plugin.digest, "signedBy": signed.signed_by });
+    let detail = json!({ "digest": plugin.digest, "signedBy": signers(&signed.vouches) });
     let subject = format!("{name}@{version}");
-    let entry = Entry { actor: &key.id, action: "plugin.sign", subject: &subject, detail: &detail };
+    let entry =
+        Entry { actor: &request.key_id, action: "plugin.sign", subject: &subject, detail: &detail };
     let changed = state.store.change_plugin(at, PluginStatus::Active, None, &entry).await?;
     Ok(Json(view(&state, changed).await?))
 }
@@ -207,7 +211,7 @@ pub(crate) async fn diff(
     let name = format!("{team}/{name}");
     let from = state.store.plugin(version_of(&state, &name, &query.from)).await?;
     let to = state.store.plugin(version_of(&state, &name, &query.to)).await?;
-    let (before, after) = (asked_by(&from), asked_by(&to));
+    let (before, after) = (standing::asked_by(&from), standing::asked_by(&to));
     let changed = |field: &str| {
         let (one, other) = (&from.description[field], &to.description[field]);
         (one != other).then(|| json!({ "from": one, "to": other }))
@@ -264,11 +268,6 @@ impl Decision {
             .map(|reason| check_words("reason", reason).map(|()| reason))
             .transpose()
     }
-}
-
-/// What a version asks for.
-pub(super) fn asked_by(plugin: &Plugin) -> CapabilitySet {
-    serde_json::from_value(plugin.description["capabilities"].clone()).unwrap_or_default()
 }
 
 pub(super) fn version_of<'a>(

@@ -6,7 +6,8 @@
 use axum::http::StatusCode;
 use engine::capability::{Capability, CapabilityKind, CapabilitySet, Mismatch, Requested};
 use engine::diagnostic::Diagnostic;
-use engine::policy::Policy;
+use engine::policy::PolicyPair;
+use engine::signature::Statement;
 use sandbox::Admitted;
 use serde::Serialize;
 use store::plugins::{Plugin, PluginStatus};
@@ -37,12 +38,12 @@ impl WaitsFor {
     }
 }
 
-/// Everything that an upload asks for; refused where manifest and module do not go together, or where the policy
-/// does not allow it.
+/// Everything that an upload asks for; refused where manifest and module do not go together, or where a policy does
+/// not allow it.
 pub(super) fn asked(
     admitted: &Admitted,
     requested: &Requested,
-    policy: &Policy,
+    policies: &PolicyPair,
 ) -> Result<CapabilitySet, ApiError> {
     let set = requested.with(&admitted.capabilities).map_err(|faults| mismatched(&faults))?;
     let mut faults: Vec<_> = set
@@ -56,13 +57,9 @@ pub(super) fn asked(
             )
         })
         .collect();
-    faults.extend(policy.plugins.refused(&set).into_iter().map(|it| {
-        Diagnostic::new(
-            pointer(it.kind),
-            "CAPABILITY_NOT_ALLOWED",
-            format!("the namespace's policy does not allow plugins `{it}`"),
-        )
-        .with_help("leave it out, or ask the operator to allow it")
+    faults.extend(policies.refused(&set).into_iter().map(|(it, owner)| {
+        let message = format!("{} does not allow plugins `{it}`", owner.policy());
+        Diagnostic::new(pointer(it.kind), "CAPABILITY_NOT_ALLOWED", message).with_help(owner.help())
     }));
     if faults.is_empty() {
         return Ok(set);
@@ -75,15 +72,31 @@ pub(super) fn asked(
 pub(super) fn waits_for(
     asked: &CapabilitySet,
     granted: &CapabilitySet,
-    signed_by: &[String],
-    policy: &Policy,
+    missing_signatures: u32,
 ) -> WaitsFor {
     let mut approval = asked.beyond(granted, covers);
     approval.retain(|it| !it.kind.is_harmless());
-    let signatures = &policy.plugins.signatures;
-    let counted = signatures.keys.iter().filter(|key| signed_by.contains(&key.id)).count();
-    let counted = u32::try_from(counted).unwrap_or(u32::MAX);
-    WaitsFor { approval, signatures: signatures.required.saturating_sub(counted) }
+    WaitsFor { approval, signatures: missing_signatures }
+}
+
+/// What stands between a stored version and its use, if it had been granted this.
+pub(super) fn waits_still(
+    plugin: &Plugin,
+    granted: &CapabilitySet,
+    policies: &PolicyPair,
+) -> WaitsFor {
+    let missing = policies.missing_signatures(statement(plugin), &plugin.vouches);
+    waits_for(&asked_by(plugin), granted, missing)
+}
+
+/// What a version asks for.
+pub(super) fn asked_by(plugin: &Plugin) -> CapabilitySet {
+    serde_json::from_value(plugin.description["capabilities"].clone()).unwrap_or_default()
+}
+
+/// What signatures of a version are about.
+pub(super) fn statement(plugin: &Plugin) -> Statement<'_> {
+    Statement { name: &plugin.name, version: &plugin.version, digest: &plugin.digest }
 }
 
 /// What earlier versions of a plugin were granted.

@@ -164,6 +164,48 @@ async fn a_version_waits_for_the_signatures_that_the_policy_requires() {
 }
 
 #[tokio::test]
+async fn what_the_installation_forbids_is_refused_though_the_namespace_allows_it() {
+    let policy = json!({ "plugins": { "capabilities": ["log"] } });
+    let server = Server::under(policy, None).await;
+    let open = json!({ "by": "ada", "policy": { "plugins": { "capabilities": ["http", "log"] } } });
+    assert_eq!(server.put("/api/namespaces/default/policy", &open).await.status, 200);
+    let forbidden = upload(&server, "1.0.0", json!(["https://a.test"])).await;
+    assert_eq!(forbidden.faults(), [("CAPABILITY_NOT_ALLOWED", "/capabilities/hosts")]);
+    let message = forbidden.body["errors"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("the installation's policy does not allow"), "{message}");
+    server.is_untouched().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_of_the_namespace_does_not_stand_in_for_one_of_the_installation() {
+    let (ours, theirs) = (SecretKey::new(&[1; 32]), SecretKey::new(&[2; 32]));
+    let requiring = |key: &SecretKey| {
+        json!({ "plugins": { "signatures": { "required": 1,
+            "keys": [{ "id": "release", "publicKey": key.public() }] } } })
+    };
+    let server = Server::under(requiring(&ours), None).await;
+    let namespace = json!({ "by": "eve", "policy": requiring(&theirs) });
+    assert_eq!(server.put("/api/namespaces/default/policy", &namespace).await.status, 200);
+    let uploaded = server.upload("?name=team/ask&version=1.0.0", well_behaved()).await;
+    let digest = uploaded.body["digest"].as_str().unwrap();
+    let about = Statement { name: "team/ask", version: "1.0.0", digest };
+    let sign = async |key: &SecretKey| {
+        let signature = BASE64_STANDARD.encode(key.sign(about));
+        let body = json!({ "keyId": "release", "signature": signature });
+        server.post("/api/plugins/team/ask/1.0.0/signatures", &body).await
+    };
+    for key in [&theirs, &ours] {
+        let signed = sign(key).await;
+        assert_eq!(
+            (signed.status, &signed.body["status"], &signed.body["waitsFor"]),
+            (200, &json!("pending"), &json!({ "signatures": 1 }))
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_yanked_version_is_locked_by_nobody_new_and_goes_on_where_it_is_locked() {
     let mut server = Server::start().await;
     server.add_worker();

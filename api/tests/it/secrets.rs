@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::mirror::{Mirror, percent};
-use crate::server::{Server, send};
+use crate::server::{Operator, Server, send};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const OTHER_KEY: &str = "/wECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -22,6 +22,10 @@ async fn set(server: &Server, name: &str, value: &str, destinations: &[&str]) {
     let body = json!({ "value": value, "destinations": destinations });
     let answer = server.put(&format!("/api/secrets/{name}"), &body).await;
     assert!(matches!(answer.status, 200 | 201), "{answer:?}");
+}
+
+fn keys(keys: Option<&str>) -> Operator<'_> {
+    Operator { keys, ..Operator::default() }
 }
 
 async fn working(keys: Option<&str>) -> Server {
@@ -281,7 +285,7 @@ async fn keys_are_rotated_and_a_wrong_key_is_said_to_be_one() {
     server.publish("call", step()).await;
     let database = server.leave().await;
 
-    let mut server = Server::on(database, Some(&format!("{OTHER_KEY},{KEY}"))).await;
+    let mut server = Server::on(database, keys(Some(&format!("{OTHER_KEY},{KEY}")))).await;
     server.add_worker();
     assert_eq!(call(&server, &url).await["status"], "succeeded");
     let rotated = server.post("/api/secrets-rotation", &json!({})).await;
@@ -290,7 +294,7 @@ async fn keys_are_rotated_and_a_wrong_key_is_said_to_be_one() {
     assert_eq!((&again.body["resealed"], &again.body["failed"]), (&json!(0), &json!([])));
     let database = server.leave().await;
 
-    let mut server = Server::on(database, Some(OTHER_KEY)).await;
+    let mut server = Server::on(database, keys(Some(OTHER_KEY))).await;
     server.add_worker();
     assert_eq!(call(&server, &url).await["status"], "succeeded");
     let listed = server.get("/api/secrets").await;
@@ -298,7 +302,7 @@ async fn keys_are_rotated_and_a_wrong_key_is_said_to_be_one() {
     let key_id = listed.body["items"][0]["keyId"].as_str().unwrap().to_owned();
     let database = server.leave().await;
 
-    let mut server = Server::on(database, Some(KEY)).await;
+    let mut server = Server::on(database, keys(Some(KEY))).await;
     server.add_worker();
     let failed = call(&server, &url).await.to_string();
     assert!(
@@ -370,10 +374,11 @@ async fn what_is_done_to_secrets_is_on_record_without_their_values() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_sees_a_secret_is_on_record() {
-    let server = working(Some(KEY)).await;
+    let policy = json!({ "plugins": { "capabilities": ["reveal", "log"] } });
+    let mut server = Server::under(policy.clone(), Some(KEY)).await;
+    server.add_worker();
     set(&server, "api-key", CANARY, &["https://api.example.com"]).await;
-    let kinds =
-        json!({ "by": "ada", "policy": { "plugins": { "capabilities": ["reveal", "log"] } } });
+    let kinds = json!({ "by": "ada", "policy": policy });
     assert_eq!(server.put("/api/namespaces/default/policy", &kinds).await.status, 200);
     let manifest = json!({ "name": "team/look", "version": "1.0.0", "capabilities": { "reveal": ["api-key"] } });
     let import = r#"(import "stateflow:plugin/revealing@1.0.0" "reveal" (func $reveal (param i32 i32 i32)))"#;

@@ -38,7 +38,17 @@ pub(crate) struct Server {
     sandbox: Sandbox,
     running: Vec<JoinHandle<()>>,
     keys: Option<Keyring>,
+    policy: Policy,
     pub(crate) database: TestDatabase,
+}
+
+/// What an operator gives a process.
+#[derive(Default)]
+pub(crate) struct Operator<'a> {
+    /// For secrets.
+    pub(crate) keys: Option<&'a str>,
+    /// For all namespaces.
+    pub(crate) policy: Policy,
 }
 
 /// An answer: its status and its document.
@@ -57,12 +67,19 @@ impl Server {
 
     /// The API alone, with the operator's keys for secrets.
     pub(crate) async fn with_keys(keys: Option<&str>) -> Self {
-        Self::on(testing::database().await, keys).await
+        Self::on(testing::database().await, Operator { keys, ..Operator::default() }).await
+    }
+
+    /// The API alone, under a policy of the operator.
+    pub(crate) async fn under(policy: Value, keys: Option<&str>) -> Self {
+        let policy = serde_json::from_value(policy).unwrap();
+        Self::on(testing::database().await, Operator { keys, policy }).await
     }
 
     /// The API alone, on a database of another server that has stopped.
-    pub(crate) async fn on(database: TestDatabase, keys: Option<&str>) -> Self {
-        let keys = keys.map(|keys| Keyring::parse(keys).unwrap());
+    pub(crate) async fn on(database: TestDatabase, operator: Operator<'_>) -> Self {
+        let policy = operator.policy;
+        let keys = operator.keys.map(|keys| Keyring::parse(keys).unwrap());
         let settings = StoreSettings::new(database.url(), Schema::default());
         Store::migrate(&settings).await.unwrap();
         let store = Store::open(settings).await.unwrap();
@@ -76,6 +93,7 @@ impl Server {
             native: native_steps(),
             sandbox: sandbox.clone(),
             secrets: keys.clone(),
+            operator: policy.plugins.clone(),
             registry: registry.clone(),
             max_upload_bytes: MAX_UPLOAD,
             max_blob_bytes: 66 << 20,
@@ -89,7 +107,19 @@ impl Server {
         let serving = serve(listener, state, stop.clone());
         let running = vec![writer, tokio::spawn(async move { serving.await.unwrap() })];
         let client = Client::new();
-        Self { store, base, client, stop, wakeups, registry, sandbox, running, keys, database }
+        Self {
+            store,
+            base,
+            client,
+            stop,
+            wakeups,
+            registry,
+            sandbox,
+            running,
+            keys,
+            policy,
+            database,
+        }
     }
 
     /// The API and a worker.
@@ -103,7 +133,7 @@ impl Server {
     pub(crate) fn add_worker(&mut self) {
         let (egress, private) = (way_out(), egress::Private::loopback());
         let policies =
-            Policies::new(self.store.clone(), egress.clone(), Policy::default(), private);
+            Policies::new(self.store.clone(), egress.clone(), self.policy.clone(), private);
         let grants = std::sync::Arc::new(policies.clone());
         let http = native::HttpSettings { grants, ..Default::default() };
         let parts = WorkerParts {

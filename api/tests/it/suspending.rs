@@ -68,7 +68,7 @@ async fn a_step_goes_on_at_an_instant_with_what_it_has_left() {
     assert_eq!(timeline(&server, &ended["id"]).await, attempts);
     let calls = r#"stateflow_plugin_host_calls_total{import="progress",plugin="team/rest"} 3"#;
     let pool = r#"stateflow_plugin_pool{of="instances"} 0"#;
-    server.until_text("/metrics", &[calls, pool]).await;
+    server.until_text("/api/metrics/prometheus", &[calls, pool]).await;
     server.stop().await;
 }
 

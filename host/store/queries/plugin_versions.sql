@@ -14,7 +14,13 @@ select
         from plugin_signatures s
         where s.namespace_id = p.namespace_id and s.digest = p.digest
         order by s.key_id
-    ) as "signed_by!"
+    ) as "signed_by!",
+    array(
+        select s.signature
+        from plugin_signatures s
+        where s.namespace_id = p.namespace_id and s.digest = p.digest
+        order by s.key_id
+    ) as "signatures!"
 from plugins p
 where p.namespace_id = $1
     and ($2::text is null or p.name = $2)

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use engine::capability::CapabilitySet;
+use engine::signature::Vouch;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -56,8 +57,8 @@ pub struct Plugin {
     pub status: PluginStatus,
     /// What it may do; `None` until somebody has approved it.
     pub grants: Option<CapabilitySet>,
-    /// The keys that vouch for its bytes.
-    pub signed_by: Vec<String>,
+    /// Who vouches for its bytes, by the name of the key.
+    pub vouches: Vec<Vouch>,
     /// What the upload answered.
     pub description: Value,
     /// When it was uploaded.
@@ -342,12 +343,15 @@ struct PluginRow {
     created_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
     signed_by: Vec<String>,
+    signatures: Vec<Vec<u8>>,
 }
 
 impl TryFrom<PluginRow> for Plugin {
     type Error = StoreError;
 
     fn try_from(row: PluginRow) -> Result<Self, StoreError> {
+        let vouches = row.signed_by.into_iter().zip(row.signatures);
+        let vouches = vouches.map(|(key_id, signature)| Vouch { key_id, signature });
         let grants = row.grants.as_deref().map(|text| parse("plugin grants", text)).transpose()?;
         Ok(Self {
             name: row.name,
@@ -356,7 +360,7 @@ impl TryFrom<PluginRow> for Plugin {
             component_digest: row.component_digest,
             status: PluginStatus::of(&row.status),
             grants,
-            signed_by: row.signed_by,
+            vouches: vouches.collect(),
             description: parse("plugin description", &row.description)?,
             created_at: row.created_at,
             changed_at: row.changed_at,

@@ -9,7 +9,7 @@ use egress::{Caps, Egress, Grant, Party, Private, Rule};
 use engine::capability::{Capability, CapabilityKind, CapabilitySet};
 use engine::failure::{ErrorCode, Failure};
 use engine::plan::PlannedStep;
-use engine::policy::{PluginPolicy, Policy, lower};
+use engine::policy::{PluginPolicy, Policy, PolicyPair};
 use native::{Grants, HTTP_CAPS};
 use sandbox::{CallLimits, Reach, Share};
 use store::Store;
@@ -34,8 +34,7 @@ struct Inner {
 /// What one namespace is allowed.
 #[derive(Debug)]
 pub(crate) struct Allowed {
-    operator: PluginPolicy,
-    namespace: PluginPolicy,
+    plugins: PolicyPair,
     /// Whose rules of egress count.
     parties: Vec<Party>,
     private: Private,
@@ -130,8 +129,10 @@ impl Policies {
         let http = Grant::new(parties.clone(), private.clone(), HTTP_CAPS)
             .map_err(|error| unusable(&error.to_string()))?;
         Ok(Allowed {
-            operator: self.0.operator.plugins.clone(),
-            namespace: namespace.plugins,
+            plugins: PolicyPair {
+                operator: self.0.operator.plugins.clone(),
+                namespace: namespace.plugins,
+            },
             parties,
             private,
             http: Arc::new(http),
@@ -149,14 +150,13 @@ impl Grants for Policies {
 impl Allowed {
     /// Whether both policies allow plugins this.
     pub(crate) fn allows(&self, asked: &Capability) -> bool {
-        self.operator.allows(asked) && self.namespace.allows(asked)
+        self.plugins.allows(asked)
     }
 
     /// Limits, lowered to what both policies allow.
     pub(crate) fn lowered(&self, limits: CallLimits) -> CallLimits {
-        let most = |pick: fn(&PluginPolicy) -> Option<u64>| {
-            lower(pick(&self.operator), pick(&self.namespace)).unwrap_or(u64::MAX)
-        };
+        let most =
+            |pick: fn(&PluginPolicy) -> Option<u64>| self.plugins.least(pick).unwrap_or(u64::MAX);
         let memory = most(|policy| policy.memory_mb).saturating_mul(1 << 20);
         CallLimits {
             fuel: limits.fuel.min(most(|policy| policy.fuel)),
@@ -168,8 +168,7 @@ impl Allowed {
     /// How much of the sandbox the namespace and one plugin of it may hold.
     pub(crate) fn share(&self) -> Share {
         let most = |pick: fn(&PluginPolicy) -> Option<u32>| {
-            let least = lower(pick(&self.operator), pick(&self.namespace));
-            least.map_or(usize::MAX, |count| count.max(1) as usize)
+            self.plugins.least(pick).map_or(usize::MAX, |count| count.max(1) as usize)
         };
         Share {
             namespace: most(|policy| policy.concurrency),
