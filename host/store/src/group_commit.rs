@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
 
-/// One caller's item and where its answer goes.
+/// One caller's item, about how many bytes it brings, and where its answer goes.
 pub(crate) struct Entry<I, O> {
     pub(crate) item: I,
+    weight: usize,
     answer: oneshot::Sender<O>,
 }
 
@@ -40,9 +41,9 @@ impl<I, O> Submitter<I, O> {
     }
 
     /// Hands an item in and waits for its answer.
-    pub(crate) async fn submit(&self, item: I) -> Result<O, StoreError> {
+    pub(crate) async fn submit(&self, item: I, weight: usize) -> Result<O, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Entry { item, answer }).await.map_err(|_| StoreError::Closing)?;
+        self.0.send(Entry { item, weight, answer }).await.map_err(|_| StoreError::Closing)?;
         answered.await.map_err(|_| StoreError::Closing)
     }
 }
@@ -54,19 +55,15 @@ pub(crate) struct Batches<I, O> {
 }
 
 impl<I, O> Batches<I, O> {
-    /// Waits for the first item, then takes what else is there until `weight` says that the batch is full.
+    /// Waits for the first item, then takes what else is there until the batch is full, at so many bytes.
     /// `None` when every caller's side is gone.
-    pub(crate) async fn next(
-        &mut self,
-        full: usize,
-        weight: impl Fn(&I) -> usize,
-    ) -> Option<Vec<Entry<I, O>>> {
+    pub(crate) async fn next(&mut self, full: usize) -> Option<Vec<Entry<I, O>>> {
         let first = self.receiver.recv().await?;
-        let mut total = weight(&first.item);
+        let mut total = first.weight;
         let mut batch = vec![first];
         while total < full && batch.len() < self.most {
             let Ok(entry) = self.receiver.try_recv() else { break };
-            total += weight(&entry.item);
+            total += entry.weight;
             batch.push(entry);
         }
         Some(batch)

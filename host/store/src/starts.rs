@@ -87,12 +87,13 @@ impl Starter {
 
     /// Starts one execution; it is durable when this returns.
     pub async fn start(&self, execution: NewExecution) -> Result<Started, StartError> {
-        self.submitter.submit(execution).await.unwrap_or(Err(StartError::Unavailable))
+        let weight = 256 + execution.input.len();
+        self.submitter.submit(execution, weight).await.unwrap_or(Err(StartError::Unavailable))
     }
 }
 
 async fn run(store: Store, wakeups: Wakeups, mut batches: Batches<NewExecution, Answer>) {
-    while let Some(batch) = batches.next(FULL_BYTES, |new| 256 + new.input.len()).await {
+    while let Some(batch) = batches.next(FULL_BYTES).await {
         let executions = batch.len();
         start_batch(&store, batch).await;
         wakeups.work(executions);

@@ -1,11 +1,12 @@
 //! A migrated store with a workflow in it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use engine::machine::{AttemptRecord, ExecutionStatus, RecordStatus, State};
 use serde_json::json;
+use sqlx::PgPool;
 use stateflow_store::journal::{Disposition, Journal, Write};
 use stateflow_store::leases::Claimed;
 use stateflow_store::starts::NewExecution;
@@ -16,9 +17,12 @@ use stateflow_store::{DEFAULT_NAMESPACE, Schema, Store, StoreSettings};
 use testing::TestDatabase;
 use uuid::Uuid;
 
+/// A test gives up after this long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 pub(crate) struct Fixture {
     pub(crate) store: Store,
-    _database: TestDatabase,
+    database: TestDatabase,
     pub(crate) workflow_id: Uuid,
 }
 
@@ -36,7 +40,7 @@ impl Fixture {
             plugin_lock: BTreeMap::new(),
         };
         let workflow_id = store.create_workflow(&new).await.unwrap().workflow_id;
-        Self { store, _database: database, workflow_id }
+        Self { store, database, workflow_id }
     }
 
     pub(crate) fn execution(&self) -> NewExecution {
@@ -85,6 +89,21 @@ impl Fixture {
     /// A worker that lives through the test.
     pub(crate) async fn lasting_worker(&self) -> Uuid {
         self.worker(Duration::from_mins(10)).await
+    }
+
+    /// The same database, for somebody else.
+    pub(crate) async fn side(&self) -> PgPool {
+        PgPool::connect(self.database.url()).await.unwrap()
+    }
+
+    pub(crate) async fn until_somebody_waits_for_a_lock(&self) {
+        let side = self.side().await;
+        let waiting = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock'";
+        let begun = Instant::now();
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&side).await.unwrap() == 0 {
+            assert!(begun.elapsed() < PATIENCE, "nobody waits for a lock");
+        }
     }
 
     pub(crate) fn journal(&self, worker_id: Uuid) -> Journal {

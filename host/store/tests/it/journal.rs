@@ -29,6 +29,32 @@ async fn a_write_under_a_lease_is_durable_whole() {
 }
 
 #[tokio::test]
+async fn a_large_write_keeps_no_small_one_waiting() {
+    let fixture = Fixture::new().await;
+    fixture.start(2).await;
+    let worker = fixture.lasting_worker().await;
+    let claimed = fixture.store.claim(worker, 2).await.unwrap();
+    let journal = fixture.journal(worker);
+    let mut large = write(&claimed[0], finish());
+    large.records[0].output = Some(serde_json::json!("x".repeat(300 << 10)).into());
+    let side = fixture.side().await;
+    let mut holding = side.begin().await.unwrap();
+    let lock = "select lease_epoch from stateflow.queue where execution_id = $1 for update";
+    let lock = sqlx::query_scalar::<_, i64>(lock).bind(large.execution_id);
+    lock.fetch_one(&mut *holding).await.unwrap();
+    let waiting = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.write(large).await.unwrap() }
+    });
+    fixture.until_somebody_waits_for_a_lock().await;
+    let small = journal.write(write(&claimed[1], finish())).await.unwrap();
+    assert_eq!(small, Written::Durable { signals: 0 });
+    assert!(!waiting.is_finished());
+    holding.rollback().await.unwrap();
+    assert_eq!(waiting.await.unwrap(), Written::Durable { signals: 0 });
+}
+
+#[tokio::test]
 async fn a_write_without_the_lease_changes_nothing_and_is_kept_as_late() {
     let fixture = Fixture::new().await;
     let id = fixture.start(1).await[0];
