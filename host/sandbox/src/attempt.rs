@@ -146,9 +146,8 @@ impl Attempt {
         };
         let limiter = Limiter::new(self.limits.memory_bytes, &config.shape);
         let cancel = self.cancel.clone();
-        let log = self.streams.log.clone();
-        let held = self.holder.clone();
-        let outbound = Outbound::new(self.reach.clone(), &self.namespace, self.deadline, log, held);
+        let (reach, held) = (self.reach.clone(), self.holder.clone());
+        let outbound = Outbound::new(reach, &self.namespace, self.deadline, &self.streams, held);
         let mut guest =
             Guest::new(limiter, self.deadline, cancel, &self.streams, outbound, program);
         guest.progress.resumption.clone_from(&self.resumption);

@@ -26,6 +26,7 @@ use crate::{
     live::Live,
     log_buffer::LogBuffer,
     outbound::Outbound,
+    request_tally::RequestTally,
     stdio::{CappedOutput, LogSink, SinkStream},
 };
 
@@ -56,6 +57,7 @@ pub(crate) struct Streams {
     pub(crate) log: LogBuffer,
     pub(crate) stdout: CappedOutput,
     pub(crate) stderr: LogSink,
+    pub(crate) requests: RequestTally,
 }
 
 /// What a program finds on its stdin and in its environment; other plugins find nothing.
@@ -68,7 +70,8 @@ impl Streams {
     pub(crate) fn new(config: &SandboxConfig, live: &Live) -> Self {
         let log = live.log(config.logs);
         let stderr = LogSink::new(log.clone());
-        Self { log, stdout: CappedOutput::new(config.max_output_bytes), stderr }
+        let stdout = CappedOutput::new(config.max_output_bytes);
+        Self { log, stdout, stderr, requests: RequestTally::default() }
     }
 }
 

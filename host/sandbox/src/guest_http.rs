@@ -111,6 +111,11 @@ impl WasiHttpView for Guest {
 }
 
 impl WasiHttpHooks for Hooks {
+    /// The way out sets it, of the destination as it was understood: one in other words would be refused there.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
     /// The guest's own timeouts can only be shorter than the attempt's.
     fn send_request(
         &mut self,

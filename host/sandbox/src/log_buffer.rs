@@ -65,9 +65,9 @@ impl LogBuffer {
         self.with(|inner| (inner.lines.len() > lines).then(|| inner.lines.clone()))
     }
 
-    /// How many requests there are receipts of, and how many lines were dropped so far.
-    pub(crate) fn tally(&self) -> (u64, u64) {
-        self.with(|inner| ((inner.lines.len() - inner.own) as u64, inner.dropped))
+    /// How many lines were dropped so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.with(|inner| inner.dropped)
     }
 
     /// The last of what was logged, for the message of a failure.

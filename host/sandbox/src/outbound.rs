@@ -19,7 +19,11 @@ use serde_json::{Value, json};
 use tokio::{runtime::Handle, time};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::log_buffer::LogBuffer;
+use crate::{
+    guest::Streams,
+    log_buffer::LogBuffer,
+    request_tally::{RequestOutcome, RequestTally},
+};
 
 /// What an attempt may reach outside itself. Without one, nothing.
 #[derive(Clone, Debug)]
@@ -41,6 +45,7 @@ pub(crate) struct Outbound {
     meter: Arc<Meter>,
     deadline: Instant,
     log: LogBuffer,
+    tally: RequestTally,
     held: Held,
     runtime: Option<Handle>,
 }
@@ -58,7 +63,7 @@ impl Outbound {
         reach: Option<Reach>,
         tenant: &str,
         deadline: Instant,
-        log: LogBuffer,
+        streams: &Streams,
         held: Held,
     ) -> Self {
         let caps = reach.as_ref().map(|reach| *reach.grant.caps()).unwrap_or_default();
@@ -67,7 +72,8 @@ impl Outbound {
             tenant: tenant.into(),
             meter: Meter::new(&caps),
             deadline,
-            log,
+            log: streams.log.clone(),
+            tally: streams.requests.clone(),
             held,
             runtime: Handle::try_current().ok(),
         }
@@ -99,15 +105,18 @@ impl Outbound {
         timeout: Option<Duration>,
     ) -> Result<Answer, EgressError> {
         let method = request.method().clone();
+        let host = request.uri().host().unwrap_or_default().to_owned();
         match self.exchange(request, timeout).await {
             Ok((answer, receipt)) => {
                 let message = format!("{method} {} answered {}", receipt.host, receipt.status);
                 self.log.receipt(LogLevel::Debug, &message, facts(&receipt));
+                self.tally.count(&receipt.host, RequestOutcome::Answered);
                 Ok(answer)
             }
             Err(error) => {
                 let facts = json!({ "method": method.as_str() });
                 self.log.receipt(LogLevel::Warn, &format!("{method}: {error}"), facts);
+                self.tally.count(&host, unanswered(&error));
                 Err(error)
             }
         }
@@ -153,6 +162,17 @@ fn facts(receipt: &Receipt) -> Value {
         "sentBytes": receipt.sent_bytes,
         "receivedBytes": receipt.received_bytes,
     })
+}
+
+fn unanswered(error: &EgressError) -> RequestOutcome {
+    match error {
+        EgressError::Denied(_)
+        | EgressError::Invalid { .. }
+        | EgressError::Secret { .. }
+        | EgressError::SecretRedirected { .. }
+        | EgressError::TooMany { .. } => RequestOutcome::Denied,
+        _ => RequestOutcome::Failed,
+    }
 }
 
 /// What somebody hears who may reach nothing: with the rule that would change that.

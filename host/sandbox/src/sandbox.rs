@@ -39,6 +39,7 @@ use crate::{
     live::Live,
     outbound::Reach,
     prepared::Prepared,
+    request_tally::RequestCounts,
     ticker::Ticker,
     turns::{Share, Turns},
     verdict::{self, Bench},
@@ -124,8 +125,8 @@ pub struct PluginReport {
     pub peak_memory_bytes: u64,
     /// How long it was on a processor.
     pub busy: Duration,
-    /// Requests that it made or was denied.
-    pub requests: u64,
+    /// Requests that it made or was denied, by host.
+    pub requests: RequestCounts,
     /// Log lines over the limits.
     pub dropped_lines: u64,
     /// Calls of the host's interfaces.
@@ -404,7 +405,7 @@ fn refused(failure: Failure) -> PluginReport {
         fuel_used: 0,
         peak_memory_bytes: 0,
         busy: Duration::ZERO,
-        requests: 0,
+        requests: RequestCounts::new(),
         dropped_lines: 0,
         host_calls: HostCalls::default(),
     }
@@ -412,7 +413,7 @@ fn refused(failure: Failure) -> PluginReport {
 
 /// An outcome, with what stands in the attempt's log.
 fn told(streams: &Streams, outcome: Outcome) -> PluginReport {
-    let (requests, dropped_lines) = streams.log.tally();
+    let (requests, dropped_lines) = (streams.requests.take(), streams.log.dropped());
     let report = AttemptReport { outcome, logs: streams.log.finish() };
     PluginReport {
         report,

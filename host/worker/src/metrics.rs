@@ -1,6 +1,7 @@
 //! What a worker counts.
 
 mod plugins;
+mod requests;
 
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,

@@ -15,4 +15,5 @@ mod refusals;
 mod requests;
 mod suspending;
 mod toolchains;
+mod wasi_requests;
 mod worlds;

@@ -61,7 +61,7 @@ const INVALID: i32 = 101;
 const TOO_LARGE: i32 = 104;
 
 /// Answers every request with this.
-async fn serve(answer: &'static str) -> u16 {
+pub(crate) async fn serve(answer: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -75,15 +75,19 @@ async fn serve(answer: &'static str) -> u16 {
     port
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
-const ELSEWHERE: &str = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\n\
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
+pub(crate) const ELSEWHERE: &str = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
 
-fn reach(rules: &[&str]) -> Reach {
+pub(crate) fn reach(rules: &[&str]) -> Reach {
+    reach_within(rules, Caps::default())
+}
+
+pub(crate) fn reach_within(rules: &[&str], caps: Caps) -> Reach {
     let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
     let party = Party { name: "plugin demo/ask".into(), rules };
     let private = Private::loopback();
-    let grant = Grant::new(vec![party], private, Caps::default()).unwrap();
+    let grant = Grant::new(vec![party], private, caps).unwrap();
     Reach { egress: Egress::new(EgressSettings::default()).unwrap(), grant: Arc::new(grant) }
 }
 

@@ -1,10 +1,13 @@
 //! What a worker counts of plugin calls. The label is the plugin's name: bounded by what somebody has uploaded, and not
 //! by what a guest says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use sandbox::{PluginReport, Pool};
+
+use super::requests::RequestMetrics;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -14,7 +17,7 @@ pub(crate) struct PluginMetrics {
     busy: HistogramVec,
     fuel: HistogramVec,
     memory: HistogramVec,
-    requests: IntCounterVec,
+    requests: Arc<RequestMetrics>,
     dropped: IntCounterVec,
     loads: IntCounterVec,
     running: IntGaugeVec,
@@ -63,11 +66,7 @@ impl PluginMetrics {
                 65_536.0,
                 4.0,
             )?,
-            requests: counter(
-                "stateflow_plugin_requests_total",
-                "requests that plugins made or were denied",
-                &["plugin"],
-            )?,
+            requests: Arc::new(RequestMetrics::register(registry)?),
             dropped: counter(
                 "stateflow_plugin_log_lines_dropped_total",
                 "log lines of plugins over their limits",
@@ -112,7 +111,7 @@ impl PluginMetrics {
         self.busy.with_label_values(&[plugin]).observe(report.busy.as_secs_f64());
         self.fuel.with_label_values(&[plugin]).observe(report.fuel_used as f64);
         self.memory.with_label_values(&[plugin]).observe(report.peak_memory_bytes as f64);
-        self.requests.with_label_values(&[plugin]).inc_by(report.requests);
+        self.requests.count(plugin, &report.requests);
         self.dropped.with_label_values(&[plugin]).inc_by(report.dropped_lines);
         for (import, calls) in report.host_calls.iter() {
             self.host_calls.with_label_values(&[plugin, import]).inc_by(calls);
