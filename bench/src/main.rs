@@ -23,6 +23,7 @@ mod sample;
 mod soak;
 mod stage;
 mod step_service;
+mod strangers;
 mod waits;
 mod workloads;
 

@@ -56,6 +56,13 @@ impl<'a> Stage<'a> {
         Ok(Self { setting, database, api, workers: Vec::new(), load, warmed: (0, 0) })
     }
 
+    /// Another API server with a worker takes the place of the one that there is.
+    pub(crate) async fn restart_api(&mut self) -> Result<()> {
+        let api = launcher(self.setting, &self.database).serve(true).await?;
+        self.load.host.clone_from(&api.host);
+        std::mem::replace(&mut self.api, api).process.stop().await
+    }
+
     /// Starts one more worker process.
     pub(crate) async fn add_worker(&mut self) -> Result<()> {
         let worker = launcher(self.setting, &self.database).worker().await?;

@@ -10,6 +10,7 @@ use crate::machine;
 use crate::sample::{Sample, quantiles};
 use crate::stage::{Setting, Stage};
 use crate::step_service::StepService;
+use crate::strangers;
 
 /// Calls to the batch endpoint at once.
 const BATCHES_AT_ONCE: u64 = 2;
@@ -50,6 +51,12 @@ pub(crate) enum Workload {
     Payload(u32),
     /// Claims while so many thousand others are due, and as many have finished.
     Backlog(u32),
+    /// A plugin is uploaded and called, before and after a restart.
+    Ready,
+    /// Calls while a guest spins on every core.
+    Endless,
+    /// Calls while modules are uploaded that take a compiler long.
+    Bombs,
     /// Nothing happens.
     Idle,
     /// Batches while a worker is killed every two seconds.
@@ -57,7 +64,7 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Single,
         Self::Batch,
         Self::Drain,
@@ -78,6 +85,9 @@ impl Workload {
         Self::Backlog(10),
         Self::Backlog(1_000),
         Self::Backlog(5_000),
+        Self::Ready,
+        Self::Endless,
+        Self::Bombs,
         Self::Idle,
         Self::Crashes,
     ];
@@ -98,6 +108,9 @@ impl Workload {
             Self::Workers(n) => format!("workers-{n}"),
             Self::Payload(kib) => format!("payload-{kib}k"),
             Self::Backlog(thousand) => format!("backlog-{thousand}k"),
+            Self::Ready => "ready".to_owned(),
+            Self::Endless => "endless".to_owned(),
+            Self::Bombs => "bombs".to_owned(),
             Self::Idle => "idle".to_owned(),
             Self::Crashes => "crashes".to_owned(),
         }
@@ -111,9 +124,10 @@ impl Workload {
             Self::Workers(_) | Self::Waits => 100_000,
             Self::Crashes => 200_000,
             Self::Chain | Self::Http | Self::Payload(1) => 10_000,
+            Self::Endless | Self::Bombs => 1_000,
             Self::Latency | Self::LatencyApart | Self::Payload(64) => 500,
             Self::Payload(_) => 100,
-            Self::Idle => 1,
+            Self::Idle | Self::Ready => 1,
         }
     }
 
@@ -137,6 +151,9 @@ impl Workload {
             Self::Backlog(thousand) => crate::backlog::run(setting, n, thousand).await,
             Self::Latency => latency(setting, n, true).await,
             Self::LatencyApart => latency(setting, n, false).await,
+            Self::Ready => strangers::ready(setting, plugin).await,
+            Self::Endless => strangers::endless(setting, n).await,
+            Self::Bombs => strangers::bombs(setting, n).await,
             Self::Idle => idle(setting).await,
         }
     }
@@ -147,7 +164,7 @@ pub(crate) struct Flow {
     pub(crate) definition: Value,
     pub(crate) input: Value,
     pub(crate) steps: u64,
-    plugin: Option<Vec<u8>>,
+    pub(crate) plugin: Option<Vec<u8>>,
 }
 
 impl Flow {
@@ -183,7 +200,7 @@ impl Flow {
         flow
     }
 
-    fn plugin(path: &Path) -> Result<Self> {
+    pub(crate) fn plugin(path: &Path) -> Result<Self> {
         let wasm = std::fs::read(path)
             .with_context(|| format!("no plugin at {}: `make bench` builds it", path.display()))?;
         let step = json!({ "id": "slug", "type": "demo/slugify@^1", "config": { "title": "${input.title}" } });

@@ -54,19 +54,57 @@ pub fn step(manifest: &str, imports: &str, items: &str, body: &str) -> Vec<u8> {
     )
 }
 
+/// A plugin of the world `step-minimal` by hand: `body` runs in `run(ptr, len)`, and the output is `"ok"`.
+///
+/// `$answer` leaves early with the text at an address; `items` are further declarations of the module.
+pub fn minimal(items: &str, body: &str) -> Vec<u8> {
+    parse(&format!(
+        r#"(module
+            (memory $main (export "memory") 1)
+            {items}
+            (global $heap (mut i32) (i32.const 4096))
+            (data (i32.const 1024) "\"ok\"")
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
+                (local $at i32)
+                (local.set $at (global.get $heap))
+                (global.set $heap
+                    (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7))
+                        (i32.const -8)))
+                (local.get $at))
+            (func $answer (param $ptr i32) (param $len i32) (result i32)
+                (i32.store8 (i32.const 16) (i32.const 0))
+                (i32.store (i32.const 20) (local.get $ptr))
+                (i32.store (i32.const 24) (local.get $len))
+                (i32.const 16))
+            (func (export "run") (param $ptr i32) (param $len i32) (result i32)
+                (local $i i32)
+                {body}
+                (call $answer (i32.const 1024) (i32.const 4))))"#
+    ))
+}
+
+/// A preview 1 program that never ends.
+pub fn endless() -> Vec<u8> {
+    parse(r#"(module (memory (export "memory") 1) (func (export "_start") (loop $on (br $on))))"#)
+}
+
 /// A core module that says of itself which world it is made for.
 ///
 /// # Panics
 ///
 /// If the text is not a module, or there is no such world.
 pub fn of_world(world: &str, text: &str) -> Vec<u8> {
-    let mut core = wat::parse_str(text).expect("the text is a module");
+    let mut core = parse(text);
     let mut resolve = Resolve::default();
     let package = resolve.push_str("stateflow-plugin.wit", WIT).expect("the worlds can be read");
     let world = resolve.select_world(&[package], Some(world)).expect("there is such a world");
     wit_component::embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
         .expect("any module can be made for any world");
     core
+}
+
+fn parse(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("the text is a module")
 }
 
 /// A plugin of a Rust crate in `examples/plugins`, built as its authors build it.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bombs;
 mod database;
 pub mod guests;
 mod private;

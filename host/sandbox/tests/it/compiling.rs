@@ -3,10 +3,12 @@
 //! The bombs are small modules that take a compiler long, found in the wild: each is refused by its shape before any
 //! compiler sees it, or compiled or given up within its budget.
 
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use stateflow_sandbox::{CompileLimits, Isolation, Sandbox, SandboxConfig, ShapeLimits, Tier};
+
+use testing::bombs::{branch_tables, empty_functions, locals_and_loops, tiny_blocks};
 
 use crate::{
     bench::{LIMITS, call_of, config, output, refusal},
@@ -39,43 +41,6 @@ fn blind(mut config: SandboxConfig) -> SandboxConfig {
         ..config.shape
     };
     config
-}
-
-/// `tables` branch tables, each into the same `targets` blocks, in one function.
-fn branch_tables(tables: usize, targets: usize) -> Vec<u8> {
-    let mut body = "(block ".repeat(targets);
-    for _ in 0..tables {
-        body.push_str("(block (br_if 0 (local.get $i)) (br_table ");
-        (1..=targets).for_each(|target| write!(body, "{target} ").unwrap());
-        body.push_str("(local.get $len)))");
-    }
-    body.push_str(&") (local.set $i (i32.add (local.get $i) (i32.const 1)))".repeat(targets));
-    minimal("", &body)
-}
-
-fn tiny_blocks(count: usize) -> Vec<u8> {
-    minimal("", &"(block (br_if 0 (local.get $i)) (local.set $i (i32.const 1)))".repeat(count))
-}
-
-fn locals_and_loops(locals: usize, loops: usize) -> Vec<u8> {
-    let mut body = String::new();
-    for at in 0..loops {
-        let local = at % locals + 3;
-        write!(
-            body,
-            "(loop (local.set {local} (i32.add (local.get {local}) (local.get {})))
-                (br_if 0 (local.get {local})))",
-            (at + 1) % locals + 3
-        )
-        .unwrap();
-    }
-    let extra =
-        format!("(func $bomb (param i32 i32 i32) (local {}) {body})", "i32 ".repeat(locals + 1));
-    minimal(&extra, "(call $bomb (i32.const 0) (i32.const 0) (i32.const 0))")
-}
-
-fn empty_functions(count: usize) -> Vec<u8> {
-    minimal(&"(func)".repeat(count), "")
 }
 
 #[tokio::test]

@@ -2,36 +2,7 @@
 //! programs.
 
 use testing::guests;
-
-/// A one-function plugin by hand: `body` runs in `run(ptr, len)`, and the output is `"ok"`.
-///
-/// `$answer` leaves early with the text at an address; `items` are further declarations of the
-/// module.
-pub(crate) fn minimal(items: &str, body: &str) -> Vec<u8> {
-    wat(&format!(
-        r#"(module
-            (memory $main (export "memory") 1)
-            {items}
-            (global $heap (mut i32) (i32.const 4096))
-            (data (i32.const 1024) "\"ok\"")
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
-                (local $at i32)
-                (local.set $at (global.get $heap))
-                (global.set $heap
-                    (i32.and (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 7))
-                        (i32.const -8)))
-                (local.get $at))
-            (func $answer (param $ptr i32) (param $len i32) (result i32)
-                (i32.store8 (i32.const 16) (i32.const 0))
-                (i32.store (i32.const 20) (local.get $ptr))
-                (i32.store (i32.const 24) (local.get $len))
-                (i32.const 16))
-            (func (export "run") (param $ptr i32) (param $len i32) (result i32)
-                (local $i i32)
-                {body}
-                (call $answer (i32.const 1024) (i32.const 4))))"#
-    ))
-}
+pub(crate) use testing::guests::minimal;
 
 /// A plugin of the world `step` whose `run` has this body: see [`guests::step`].
 pub(crate) fn step(imports: &str, items: &str, body: &str) -> Vec<u8> {
