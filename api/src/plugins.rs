@@ -8,10 +8,9 @@ mod upload;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Json;
-use engine::capability::CapabilitySet;
 use engine::signature::{Statement, Vouch};
 use engine::step_type::is_plugin_name;
-use sandbox::{Admitted, CallLimits};
+use sandbox::Admitted;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -103,8 +102,8 @@ async fn keep(
     let missing = policies.missing_signatures(about, &[]);
     let waits = standing::waits_for(&asked, &standing::granted_before(&earlier), missing);
     let grants = waits.approval.is_empty().then_some(&asked);
-    let about = About { admitted, name: &name, version: &version, claims: &claims, asked: &asked };
-    let description = about.describe(module.len(), state.sandbox.default_limits());
+    let limits = state.sandbox.default_limits();
+    let description = admitted.describe(&claims.said(), &asked, module.len(), limits);
     let new = NewPlugin {
         namespace_id: state.namespace(),
         name: &name,
@@ -214,40 +213,6 @@ fn given(what: &str, claimed: Option<&String>) -> Result<String, ApiError> {
         let detail = format!("the plugin carries no {what}: give `?name=team/name&version=1.2.0`");
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "PLUGIN_UNNAMED", detail)
     })
-}
-
-/// A version, as what is kept of it is made from.
-struct About<'a> {
-    admitted: &'a Admitted,
-    name: &'a str,
-    version: &'a str,
-    claims: &'a Claims,
-    asked: &'a CapabilitySet,
-}
-
-impl About<'_> {
-    /// What the upload answers, and what is kept of it: the receipt.
-    fn describe(&self, upload_bytes: usize, limits: CallLimits) -> Value {
-        let receipt = self.admitted.prepared.receipt();
-        json!({
-            "name": self.name,
-            "version": self.version,
-            "digest": self.admitted.digest,
-            "kind": self.admitted.kind,
-            "description": self.claims.description,
-            "imports": self.admitted.imports,
-            "capabilities": self.asked,
-            "limits": {
-                "fuel": limits.fuel,
-                "memoryMb": limits.memory_bytes >> 20,
-                "timeoutMs": u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
-            },
-            "sizes": { "upload": upload_bytes, "component": self.admitted.component.len() },
-            "compile": { "ms": receipt.ms, "tier": receipt.tier, "bytes": receipt.bytes },
-            "configSchema": self.claims.config_schema,
-            "outputSchema": self.claims.output_schema,
-        })
-    }
 }
 
 /// The same bytes with other schemas would be another version: what workflows were checked against never changes.

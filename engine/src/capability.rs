@@ -209,6 +209,19 @@ impl Requested {
         }
         if faults.is_empty() { Ok(set) } else { Err(faults) }
     }
+
+    /// Whether this is how the set was asked for, by whatever module it was.
+    pub fn asks_for(&self, set: &CapabilitySet) -> bool {
+        let named = [
+            (CapabilityKind::Http, &self.hosts),
+            (CapabilityKind::Secret, &self.secrets),
+            (CapabilityKind::Sign, &self.sign),
+            (CapabilityKind::Reveal, &self.reveal),
+        ];
+        let named = named.into_iter().filter(|(_, named)| named.is_some()).map(|(kind, _)| kind);
+        let kinds = set.iter().map(|it| it.kind).chain(named).collect();
+        self.with(&kinds).is_ok_and(|asked| asked == *set)
+    }
 }
 
 fn unnamed(kind: CapabilityKind, field: &str) -> Mismatch {
@@ -312,6 +325,21 @@ mod tests {
         assert_eq!(asked, set(&["log", "http https://a.example"]));
         let none: Requested = serde_json::from_value(json!({ "hosts": [] })).unwrap();
         assert_eq!(none.with(&imported).unwrap(), set(&["log"]));
+    }
+
+    #[test]
+    fn the_same_manifest_is_known_again_by_what_it_asked_for() {
+        let requested = |hosts: &[&str]| Requested {
+            hosts: Some(hosts.iter().map(|it| (*it).to_owned()).collect()),
+            ..Requested::default()
+        };
+        let kept = set(&["log", "http https://a.example"]);
+        assert!(requested(&["https://a.example"]).asks_for(&kept));
+        for other in [requested(&[]), requested(&["https://b.example"]), Requested::default()] {
+            assert!(!other.asks_for(&kept), "{other:?}");
+        }
+        assert!(requested(&[]).asks_for(&set(&["log"])));
+        assert!(!requested(&["https://a.example"]).asks_for(&set(&["log"])));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! difference; what the policy does not allow cannot be approved.
 
 use axum::http::StatusCode;
-use engine::capability::{Capability, CapabilityKind, CapabilitySet, Mismatch, Requested};
+use engine::capability::{Capability, CapabilityKind, CapabilitySet, Requested};
 use engine::diagnostic::Diagnostic;
 use engine::policy::PolicyPair;
 use engine::signature::Statement;
@@ -45,27 +45,17 @@ pub(super) fn asked(
     requested: &Requested,
     policies: &PolicyPair,
 ) -> Result<CapabilitySet, ApiError> {
-    let set = requested.with(&admitted.capabilities).map_err(|faults| mismatched(&faults))?;
-    let mut faults: Vec<_> = set
-        .subjects(CapabilityKind::Http)
-        .filter_map(|rule| rule.parse::<egress::Rule>().err().map(|error| (rule, error)))
-        .map(|(rule, error)| {
-            Diagnostic::new(
-                "/capabilities/hosts",
-                "EGRESS_RULE_INVALID",
-                format!("`{rule}`: {error}"),
-            )
-        })
-        .collect();
-    faults.extend(policies.refused(&set).into_iter().map(|(it, owner)| {
+    let refused = |faults: Vec<Diagnostic>| {
+        let detail = format!("the plugin asks for {} thing(s) that it cannot have", faults.len());
+        ApiError::unprocessable("PLUGIN_CAPABILITIES", &detail, faults)
+    };
+    let set = admitted.asked(requested).map_err(refused)?;
+    let forbidden = policies.refused(&set).into_iter().map(|(it, owner)| {
         let message = format!("{} does not allow plugins `{it}`", owner.policy());
         Diagnostic::new(pointer(it.kind), "CAPABILITY_NOT_ALLOWED", message).with_help(owner.help())
-    }));
-    if faults.is_empty() {
-        return Ok(set);
-    }
-    let detail = format!("the plugin asks for {} thing(s) that it cannot have", faults.len());
-    Err(ApiError::unprocessable("PLUGIN_CAPABILITIES", &detail, faults))
+    });
+    let forbidden: Vec<_> = forbidden.collect();
+    if forbidden.is_empty() { Ok(set) } else { Err(refused(forbidden)) }
 }
 
 /// What stands between a version and its use.
@@ -113,15 +103,6 @@ pub(super) fn granted_before(versions: &[Plugin]) -> CapabilitySet {
 pub(super) fn covers(rule: &str, other: &str) -> bool {
     let parsed = |text: &str| text.parse::<egress::Rule>().ok();
     parsed(rule).zip(parsed(other)).is_some_and(|(rule, other)| rule.covers(&other))
-}
-
-fn mismatched(faults: &[Mismatch]) -> ApiError {
-    let diagnostics = faults.iter().map(|fault| {
-        Diagnostic::new(&fault.pointer, "CAPABILITY_MISMATCH", &fault.message)
-            .with_help(&fault.help)
-    });
-    let detail = "manifest and module do not go together: what a module imports has to be named in its manifest";
-    ApiError::unprocessable("PLUGIN_CAPABILITIES", detail, diagnostics.collect())
 }
 
 fn pointer(kind: CapabilityKind) -> &'static str {

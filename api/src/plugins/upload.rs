@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
 use engine::capability::Requested;
 use futures::StreamExt;
-use sandbox::Manifest;
+use sandbox::{Manifest, Said};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,6 +43,17 @@ impl From<Identity> for Claims {
 }
 
 impl Claims {
+    /// For the receipt.
+    pub(super) fn said(&self) -> Said<'_> {
+        Said {
+            name: self.name.as_deref(),
+            version: self.version.as_deref(),
+            description: self.description.as_deref(),
+            config_schema: self.config_schema.as_ref(),
+            output_schema: self.output_schema.as_ref(),
+        }
+    }
+
     /// These claims beside those of the query, which must not contradict them.
     fn beside(self, query: Self) -> Result<Self, ApiError> {
         Ok(Self {
@@ -60,12 +71,13 @@ impl Claims {
         let schema = |field: &str, claim: &Option<Value>| {
             claim.as_ref().is_none_or(|claim| stored[field] == *claim)
         };
+        let asked = serde_json::from_value(stored["capabilities"].clone()).unwrap_or_default();
         same("name", &self.name)
             && same("version", &self.version)
             && same("description", &self.description)
             && schema("configSchema", &self.config_schema)
             && schema("outputSchema", &self.output_schema)
-            && self.capabilities.is_none()
+            && self.capabilities.as_ref().is_none_or(|requested| requested.asks_for(&asked))
     }
 
     /// These claims beside what the plugin says of itself, which nobody can contradict.

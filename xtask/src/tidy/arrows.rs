@@ -50,7 +50,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ),
     ("host/testing", &["host/postgres"]),
     ("simulation", &["engine"]),
-    ("bench", &["host/postgres"]),
+    ("bench", &["host/postgres", "host/testing"]),
     ("xtask", &[]),
 ];
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use engine::capability::{CapabilityKind, CapabilitySet, Requested};
+use engine::capability::CapabilitySet;
 use engine::diagnostic::Diagnostic;
 use engine::step_type::is_plugin_name;
 use sandbox::{Admitted, Sandbox, SandboxConfig, SandboxError};
@@ -48,7 +48,7 @@ pub(super) async fn admit(
         Err(error) => return Err(error.into()),
     };
     let (claims, mut problems) = claims(said.unwrap_or_default(), &admitted);
-    let asked = match asked(&claims.capabilities.clone().unwrap_or_default(), &admitted) {
+    let asked = match admitted.asked(&claims.capabilities.clone().unwrap_or_default()) {
         Ok(asked) => asked,
         Err(more) => {
             problems.extend(more);
@@ -107,46 +107,10 @@ fn misnamed(claims: &ManifestFile) -> Vec<Diagnostic> {
     problems
 }
 
-fn asked(requested: &Requested, admitted: &Admitted) -> Result<CapabilitySet, Vec<Diagnostic>> {
-    let set = requested.with(&admitted.capabilities).map_err(|faults| {
-        let told = faults.iter().map(|fault| {
-            Diagnostic::new(&fault.pointer, "CAPABILITY_MISMATCH", &fault.message)
-                .with_help(&fault.help)
-        });
-        told.collect::<Vec<_>>()
-    })?;
-    let faults: Vec<_> = set
-        .subjects(CapabilityKind::Http)
-        .filter_map(|rule| Some((rule, rule.parse::<egress::Rule>().err()?)))
-        .map(|(rule, error)| {
-            let message = format!("`{rule}`: {error}");
-            Diagnostic::new("/capabilities/hosts", "EGRESS_RULE_INVALID", message)
-        })
-        .collect();
-    if faults.is_empty() { Ok(set) } else { Err(faults) }
-}
-
 impl Local {
     /// As the server shows a version.
     pub(super) fn describe(&self, sandbox: &Sandbox) -> Value {
-        let (receipt, limits) = (self.admitted.prepared.receipt(), sandbox.default_limits());
-        json!({
-            "name": self.claims.name,
-            "version": self.claims.version,
-            "digest": self.admitted.digest,
-            "kind": self.admitted.kind,
-            "description": self.claims.description,
-            "imports": self.admitted.imports,
-            "capabilities": self.asked,
-            "limits": {
-                "fuel": limits.fuel,
-                "memoryMb": limits.memory_bytes >> 20,
-                "timeoutMs": u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
-            },
-            "sizes": { "upload": self.upload_bytes, "component": self.admitted.component.len() },
-            "compile": { "ms": receipt.ms, "tier": receipt.tier, "bytes": receipt.bytes },
-            "configSchema": self.claims.config_schema,
-            "outputSchema": self.claims.output_schema,
-        })
+        let limits = sandbox.default_limits();
+        self.admitted.describe(&self.claims.said(), &self.asked, self.upload_bytes, limits)
     }
 }

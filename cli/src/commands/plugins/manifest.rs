@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use engine::capability::Requested;
+use sandbox::Said;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,6 +38,17 @@ pub(super) struct ManifestFile {
 }
 
 impl ManifestFile {
+    /// For the receipt.
+    pub(super) fn said(&self) -> Said<'_> {
+        Said {
+            name: self.name.as_deref(),
+            version: self.version.as_deref(),
+            description: self.description.as_deref(),
+            config_schema: self.config_schema.as_ref(),
+            output_schema: self.output_schema.as_ref(),
+        }
+    }
+
     /// Reads the file that was named, or the one beside the plugin, if there is one.
     pub(super) fn about(plugin: &Path, named: Option<&Path>) -> anyhow::Result<Option<Self>> {
         let beside = || Some(plugin.with_file_name(FILE)).filter(|path| path.is_file());

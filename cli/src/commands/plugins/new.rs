@@ -8,7 +8,7 @@ use anyhow::Context;
 use engine::step_type::is_plugin_name;
 
 use super::templates;
-use crate::arguments::{Language, NewOptions};
+use crate::arguments::NewOptions;
 use crate::output::{self, Usage};
 
 /// Writes a template into a new folder.
@@ -33,11 +33,6 @@ pub(super) fn new(options: &NewOptions) -> anyhow::Result<ExitCode> {
     }
     output::line(folder.display())?;
     output::note(&format!("build it: stateflow plugin build {}", folder.display()));
-    if options.lang == Language::Python {
-        output::note(
-            "a server's default limits refuse Python: its interpreter's functions are too large",
-        );
-    }
     Ok(ExitCode::SUCCESS)
 }
 
