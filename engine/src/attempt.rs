@@ -1,5 +1,7 @@
 //! What a step type is told about the attempt that it runs, and what it reports back.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -28,12 +30,7 @@ pub struct AttemptContext {
 impl AttemptContext {
     /// The key that outside services deduplicate by: the same over all attempts of the step, for the same item.
     pub fn idempotency_key(&self) -> String {
-        format!("{}.{}", self.execution_id, self.place())
-    }
-
-    fn place(&self) -> String {
-        let items = self.items.iter().map(|item| format!(".{item}"));
-        std::iter::once(self.step_id.clone()).chain(items).collect()
+        format!("{}.{}", self.execution_id, Place(self))
     }
 
     /// The W3C trace context header: the trace is the execution, the span is the attempt.
@@ -47,7 +44,17 @@ impl AttemptContext {
     }
 
     fn span_name(&self) -> String {
-        format!("{}#{}", self.place(), self.attempt)
+        format!("{}#{}", Place(self), self.attempt)
+    }
+}
+
+/// The step, and the item of each `map` that it is within.
+struct Place<'a>(&'a AttemptContext);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.step_id)?;
+        self.0.items.iter().try_for_each(|item| write!(f, ".{item}"))
     }
 }
 

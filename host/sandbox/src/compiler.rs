@@ -127,7 +127,7 @@ impl Compiler {
         }
         let start = Instant::now();
         let building = async {
-            let _turn = self.turns.take(namespace, &digest, Share::WHOLE).await;
+            let _turn = self.turns.take(namespace, &digest.as_str().into(), Share::WHOLE).await;
             self.build(order, bytes, &digest).await
         };
         let late = |_| SandboxError::CompileTimeout {

@@ -37,17 +37,24 @@ pub struct Reach {
 /// What placeholders stand for on the way out, and whose values are taken out of what comes back.
 pub(crate) type Held = Option<Arc<Holder>>;
 
-/// See the module.
+/// See the module. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Outbound {
-    reach: Option<Reach>,
-    tenant: Arc<str>,
-    meter: Arc<Meter>,
+pub(crate) struct Outbound(Arc<Inner>);
+
+struct Inner {
+    way: Option<Way>,
     deadline: Instant,
     log: LogBuffer,
     tally: RequestTally,
     held: Held,
-    runtime: Option<Handle>,
+}
+
+/// What only those need who may reach something.
+struct Way {
+    reach: Reach,
+    tenant: Arc<str>,
+    meter: Arc<Meter>,
+    runtime: Handle,
 }
 
 /// A response that has come whole.
@@ -66,26 +73,21 @@ impl Outbound {
         streams: &Streams,
         held: Held,
     ) -> Self {
-        let caps = reach.as_ref().map(|reach| *reach.grant.caps()).unwrap_or_default();
-        Self {
-            reach,
-            tenant: tenant.into(),
-            meter: Meter::new(&caps),
-            deadline,
-            log: streams.log.clone(),
-            tally: streams.requests.clone(),
-            held,
-            runtime: Handle::try_current().ok(),
-        }
+        let way = reach.and_then(|reach| {
+            let meter = Meter::new(reach.grant.caps());
+            Some(Way { reach, tenant: tenant.into(), meter, runtime: Handle::try_current().ok()? })
+        });
+        let (log, tally) = (streams.log.clone(), streams.requests.clone());
+        Self(Arc::new(Inner { way, deadline, log, tally, held }))
     }
 
     /// The attempt's secrets.
     pub(crate) fn held(&self) -> Option<&Holder> {
-        self.held.as_deref()
+        self.0.held.as_deref()
     }
 
     fn secrets(&self) -> Arc<dyn Secrets> {
-        match &self.held {
+        match &self.0.held {
             Some(holder) => Arc::clone(holder) as Arc<dyn Secrets>,
             None => Arc::new(NoSecrets),
         }
@@ -93,7 +95,7 @@ impl Outbound {
 
     /// The most bytes of a request's body.
     pub(crate) fn max_body(&self) -> usize {
-        let caps = self.reach.as_ref().map(|reach| *reach.grant.caps()).unwrap_or_default();
+        let caps = self.0.way.as_ref().map(|way| *way.reach.grant.caps()).unwrap_or_default();
         usize::try_from(caps.request_bytes).unwrap_or(usize::MAX)
     }
 
@@ -109,14 +111,14 @@ impl Outbound {
         match self.exchange(request, timeout).await {
             Ok((answer, receipt)) => {
                 let message = format!("{method} {} answered {}", receipt.host, receipt.status);
-                self.log.receipt(LogLevel::Debug, &message, facts(&receipt));
-                self.tally.count(&receipt.host, RequestOutcome::Answered);
+                self.0.log.receipt(LogLevel::Debug, &message, facts(&receipt));
+                self.0.tally.count(&receipt.host, RequestOutcome::Answered);
                 Ok(answer)
             }
             Err(error) => {
                 let facts = json!({ "method": method.as_str() });
-                self.log.receipt(LogLevel::Warn, &format!("{method}: {error}"), facts);
-                self.tally.count(&host, unanswered(&error));
+                self.0.log.receipt(LogLevel::Warn, &format!("{method}: {error}"), facts);
+                self.0.tally.count(&host, unanswered(&error));
                 Err(error)
             }
         }
@@ -127,20 +129,19 @@ impl Outbound {
         request: Request<Bytes>,
         timeout: Option<Duration>,
     ) -> Result<(Answer, Receipt), EgressError> {
-        let (Some(reach), Some(runtime)) = (self.reach.clone(), &self.runtime) else {
-            return Err(ungranted(&request));
-        };
-        let deadline =
-            timeout.map_or(self.deadline, |most| self.deadline.min(Instant::now() + most));
+        let Some(way) = &self.0.way else { return Err(ungranted(&request)) };
+        let last = self.0.deadline;
+        let deadline = timeout.map_or(last, |most| last.min(Instant::now() + most));
+        let reach = way.reach.clone();
         let how = How {
             redirects: 0,
             deadline: time::Instant::from_std(deadline),
             max_response_bytes: reach.grant.caps().response_bytes,
             secrets: self.secrets(),
-            meter: Arc::clone(&self.meter),
+            meter: Arc::clone(&way.meter),
         };
-        let tenant = Arc::clone(&self.tenant);
-        let sending = AbortOnDropHandle::new(runtime.spawn(async move {
+        let tenant = Arc::clone(&way.tenant);
+        let sending = AbortOnDropHandle::new(way.runtime.spawn(async move {
             let mut response = reach.egress.send(&tenant, &reach.grant, request, how).await?;
             let body = response.read().await?;
             let answer =

@@ -38,7 +38,7 @@ pub struct CompileReceipt {
 pub struct Prepared(Arc<Inner>);
 
 struct Inner {
-    digest: String,
+    digest: Arc<str>,
     kind: PluginKind,
     receipt: CompileReceipt,
     engine: Engine,
@@ -76,11 +76,11 @@ impl Prepared {
             .and_then(|pre| Entry::of(kind, pre))
             .map_err(incompatible)?;
         let engine = component.engine().clone();
-        Ok(Self(Arc::new(Inner { digest, kind, receipt, engine, entry })))
+        Ok(Self(Arc::new(Inner { digest: digest.into(), kind, receipt, engine, entry })))
     }
 
     /// `sha256:` and the hex digest of the component.
-    pub fn component_digest(&self) -> &str {
+    pub fn component_digest(&self) -> &Arc<str> {
         &self.0.digest
     }
 

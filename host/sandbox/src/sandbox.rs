@@ -202,7 +202,7 @@ impl Sandbox {
         };
         Ok(Admitted {
             digest: admission::digest(upload),
-            component_digest: plugin.component_digest().to_owned(),
+            component_digest: plugin.component_digest().to_string(),
             component,
             kind: surface.kind,
             imports: surface.imports,
@@ -245,7 +245,7 @@ impl Sandbox {
         let limits = call.limits.clamped(&self.0.config.ceilings);
         let streams = Streams::new(&self.0.config, &call.live);
         let deadline = Instant::now() + limits.timeout;
-        let input = call.config.to_string();
+        let input = serde_json::to_string(&call.config).expect("a value is always JSON");
         if input.len() > self.0.config.max_input_bytes {
             return refused(Failure::permanent(
                 ErrorCode::ConfigInvalid,

@@ -29,6 +29,10 @@ impl Share {
     pub const WHOLE: Self = Self { namespace: usize::MAX, plugin: usize::MAX };
 }
 
+/// So many namespaces, and plugins of each, are remembered though nothing of them runs or waits: the next call finds its
+/// place made.
+const KEPT_IDLE: usize = 64;
+
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Turns(Arc<Mutex<Line>>);
@@ -72,8 +76,8 @@ impl Turns {
     }
 
     /// Waits for a turn. Dropping the future gives up the place in the line.
-    pub(crate) async fn take(&self, namespace: &str, plugin: &str, share: Share) -> Turn {
-        let (namespace, plugin): (Arc<str>, Arc<str>) = (namespace.into(), plugin.into());
+    pub(crate) async fn take(&self, namespace: &str, plugin: &Arc<str>, share: Share) -> Turn {
+        let (namespace, plugin): (Arc<str>, _) = (namespace.into(), Arc::clone(plugin));
         let waiting = self.line().enter(&namespace, &plugin, share);
         match waiting {
             None => Turn { turns: self.clone(), namespace, plugin },
@@ -145,8 +149,13 @@ impl Line {
         tenant.active -= 1;
         if let Some(lane) = tenant.plugins.get_mut(plugin) {
             lane.active -= 1;
+            if tenant.plugins.len() > KEPT_IDLE && tenant.plugins[plugin].is_idle() {
+                tenant.plugins.remove(plugin);
+            }
         }
-        self.forget_idle(namespace, plugin);
+        if self.namespaces.len() > KEPT_IDLE && self.namespaces[namespace].is_idle() {
+            self.namespaces.remove(namespace);
+        }
     }
 
     /// Who goes next, and its turn is counted.
@@ -165,25 +174,16 @@ impl Line {
                 self.free -= 1;
                 return Some((namespace, plugin, go));
             }
-            if tenant.active == 0 && tenant.plugins.is_empty() {
-                self.namespaces.remove(&namespace);
-            }
         }
         None
-    }
-
-    fn forget_idle(&mut self, namespace: &Arc<str>, plugin: &Arc<str>) {
-        let Some(tenant) = self.namespaces.get_mut(namespace) else { return };
-        if tenant.plugins.get(plugin).is_some_and(Lane::is_idle) {
-            tenant.plugins.remove(plugin);
-        }
-        if tenant.active == 0 && tenant.plugins.is_empty() {
-            self.namespaces.remove(namespace);
-        }
     }
 }
 
 impl Namespace {
+    fn is_idle(&self) -> bool {
+        self.active == 0 && self.round.is_empty()
+    }
+
     fn next(&mut self) -> Option<(Arc<str>, oneshot::Sender<Turn>)> {
         for _ in 0..self.round.len() {
             let plugin = self.round.pop_front()?;
@@ -191,8 +191,6 @@ impl Namespace {
             let found = lane.next(self.active);
             if !lane.waiting.is_empty() {
                 self.round.push_back(Arc::clone(&plugin));
-            } else if lane.is_idle() {
-                self.plugins.remove(&plugin);
             }
             if let Some(go) = found {
                 self.active += 1;
@@ -237,7 +235,7 @@ mod tests {
         share: Share,
     ) -> BoxFuture<'static, Turn> {
         let turns = turns.clone();
-        let mut waiting = async move { turns.take(namespace, plugin, share).await }.boxed();
+        let mut waiting = async move { turns.take(namespace, &plugin.into(), share).await }.boxed();
         assert!(waiting.as_mut().now_or_never().is_none(), "it has to wait");
         waiting
     }
@@ -249,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn namespaces_take_turns_however_many_wait_in_one() {
         let turns = Turns::new(1);
-        let first = turns.take("greedy", "p", Share::WHOLE).await;
+        let first = turns.take("greedy", &"p".into(), Share::WHOLE).await;
         let mut greedy: Vec<_> =
             (0..3).map(|_| wait(&turns, "greedy", "p", Share::WHOLE)).collect();
         let mut modest = wait(&turns, "modest", "q", Share::WHOLE);
@@ -263,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn plugins_of_a_namespace_take_turns() {
         let turns = Turns::new(1);
-        let first = turns.take("n", "a", Share::WHOLE).await;
+        let first = turns.take("n", &"a".into(), Share::WHOLE).await;
         let mut more = wait(&turns, "n", "a", Share::WHOLE);
         let mut again = wait(&turns, "n", "a", Share::WHOLE);
         let mut other = wait(&turns, "n", "b", Share::WHOLE);
@@ -277,11 +275,11 @@ mod tests {
     async fn nobody_gets_more_than_its_share_and_nobody_waits_for_those_who_are_at_theirs() {
         let turns = Turns::new(3);
         let share = Share { namespace: 2, plugin: 1 };
-        let _a = turns.take("n", "a", share).await;
+        let _a = turns.take("n", &"a".into(), share).await;
         let mut second_a = wait(&turns, "n", "a", share);
-        let b = turns.take("n", "b", share).await;
+        let b = turns.take("n", &"b".into(), share).await;
         let mut c = wait(&turns, "n", "c", share);
-        let other = turns.take("m", "a", share).await;
+        let other = turns.take("m", &"a".into(), share).await;
         drop(other);
         assert!(go(Pin::new(&mut second_a)).is_none());
         assert!(go(Pin::new(&mut c)).is_none());
@@ -291,22 +289,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_waiting_is_passed_over_and_nothing_is_left_of_it() {
+    async fn who_gives_up_waiting_is_passed_over() {
         let turns = Turns::new(1);
-        let first = turns.take("n", "a", Share::WHOLE).await;
+        let first = turns.take("n", &"a".into(), Share::WHOLE).await;
         let gone = wait(&turns, "n", "a", Share::WHOLE);
         let mut next = wait(&turns, "m", "a", Share::WHOLE);
         drop(gone);
         drop(first);
         drop(go(Pin::new(&mut next)).expect("its turn"));
         let line = turns.line();
-        assert_eq!((line.free, line.namespaces.len(), line.round.len()), (1, 0, 0));
+        assert_eq!((line.free, line.round.len()), (1, 0));
+        assert!(line.namespaces.values().all(Namespace::is_idle));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_of_the_idle_is_bounded() {
+        let turns = Turns::new(2);
+        for number in 0..3 * KEPT_IDLE {
+            let own = number.to_string();
+            drop(turns.take(&own, &"p".into(), Share::WHOLE).await);
+            drop(turns.take("one", &own.into(), Share::WHOLE).await);
+        }
+        let line = turns.line();
+        assert!(line.namespaces.len() <= KEPT_IDLE + 1, "{}", line.namespaces.len());
+        assert!(line.namespaces["one"].plugins.len() <= KEPT_IDLE + 1);
     }
 
     #[tokio::test]
     async fn a_turn_that_is_granted_and_not_taken_comes_back() {
         let turns = Turns::new(1);
-        let first = turns.take("n", "a", Share::WHOLE).await;
+        let first = turns.take("n", &"a".into(), Share::WHOLE).await;
         let granted = wait(&turns, "n", "a", Share::WHOLE);
         drop(first);
         assert_eq!(turns.free(), 0);

@@ -1,6 +1,6 @@
-//! Measures what a call of a plugin of the world `step` costs: warm calls one after the other, and many at a time beside
-//! wasmtime alone with the same component and engine; then how long cancelling an endless loop takes. Prints numbers
-//! and asserts nothing.
+//! Measures what a call of a plugin of the world `step` costs: warm calls one after the other, and many at a time, each
+//! beside wasmtime alone with the same component and engine, driven alike; how long calls of many callers take; then how
+//! long cancelling an endless loop takes. Prints numbers and asserts nothing.
 //!
 //! `cargo run --release -p stateflow-sandbox --example call_cost -- PLUGIN.wasm '{"title":"x"}'
 //! [CALLS]`
@@ -12,7 +12,7 @@ mod raw;
 
 use std::{
     error::Error,
-    fs,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,9 @@ const WARM_UP: usize = 200;
 
 /// Calls in flight where many are: the guests' thread always has the next at hand.
 const IN_FLIGHT: usize = 8;
+
+/// Callers at the same time, on as many threads as there are cores.
+const CALLERS: usize = 64;
 
 /// Turns of wasmtime alone and of the sandbox, one after the other: the machine's speed changes, and meets both.
 const TURNS: usize = 5;
@@ -53,7 +56,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     measure(&sandbox, &admitted.prepared, &config, WARM_UP).await?;
     let (times, fuel) = measure(&sandbox, &admitted.prepared, &config, calls).await?;
     print_times(&format!("{calls} warm calls of {fuel} fuel"), times);
-    compare(&sandbox, &admitted, &config, calls).await?;
+    for in_flight in [1, IN_FLIGHT] {
+        compare(&sandbox, &admitted, &config, (calls, in_flight)).await?;
+    }
+    let (sandbox_of_many, many) = (sandbox.clone(), admitted.prepared.clone());
+    let each = (calls / CALLERS).max(1);
+    let times = thread::spawn(move || crowd(&sandbox_of_many, &many, &config, each)).join();
+    print_times(&format!("calls of {CALLERS} callers at once"), times.map_err(|_| "a panic")??);
     print_times(&format!("{CANCELS} cancels of an endless loop"), cancels(&sandbox).await?);
     Ok(())
 }
@@ -82,29 +91,56 @@ async fn compare(
     sandbox: &Sandbox,
     admitted: &Admitted,
     config: &Value,
-    calls: usize,
+    (calls, in_flight): (usize, usize),
 ) -> Result<(), Box<dyn Error>> {
     let raw = Raw::new(sandbox.engine(), &admitted.component, config.to_string())?;
     let (mut alone, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let clock = Clock::start()?;
-        for _ in 0..calls {
-            raw.call().await?;
+        let requests = (0..calls).map(|_| raw.call());
+        let mut outcomes = futures::stream::iter(requests).buffer_unordered(in_flight);
+        while let Some(outcome) = outcomes.next().await {
+            outcome?;
         }
         alone.push(clock.per_call(calls)?);
         let clock = Clock::start()?;
         let requests =
             (0..calls).map(|_| sandbox.call(&admitted.prepared, call_of(sandbox, config.clone())));
-        let mut reports = futures::stream::iter(requests).buffer_unordered(IN_FLIGHT);
+        let mut reports = futures::stream::iter(requests).buffer_unordered(in_flight);
         while let Some(report) = reports.next().await {
             succeeded(&report)?;
         }
         ours.push(clock.per_call(calls)?);
     }
-    let alone = print_cost("wasmtime alone", alone);
-    let ours = print_cost(&format!("sandbox, {IN_FLIGHT} in flight"), ours);
-    println!("sandbox / wasmtime: time {:.2}, CPU {:.2}", ours.0 / alone.0, ours.1 / alone.1);
+    println!("{in_flight} in flight:");
+    let alone = print_cost("  wasmtime alone", alone);
+    let ours = print_cost("  sandbox", ours);
+    println!("  sandbox / wasmtime: time {:.2}, CPU {:.2}", ours.0 / alone.0, ours.1 / alone.1);
     Ok(())
+}
+
+/// How long the calls of many callers take, in microseconds of wall clock each.
+fn crowd(
+    sandbox: &Sandbox,
+    plugin: &Prepared,
+    config: &Value,
+    each: usize,
+) -> Result<Vec<Duration>, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build();
+    runtime.map_err(|error| error.to_string())?.block_on(async {
+        let callers = (0..CALLERS).map(|_| {
+            let (sandbox, plugin, config) = (sandbox.clone(), plugin.clone(), config.clone());
+            tokio::spawn(async move {
+                let measured = measure(&sandbox, &plugin, &config, each).await;
+                measured.map(|(times, _)| times).map_err(|error| error.to_string())
+            })
+        });
+        let mut times = Vec::new();
+        for caller in callers.collect::<Vec<_>>() {
+            times.extend(caller.await.map_err(|error| error.to_string())??);
+        }
+        Ok(times)
+    })
 }
 
 /// Wall clock and this process's CPU.
