@@ -164,6 +164,10 @@ impl StepCatalog for Catalog<'_> {
             _ => CatalogEntry::Unknown { help: Some(self.plugin_help(reference)) },
         }
     }
+
+    fn faulty_rule(&self, rule: &str) -> Option<String> {
+        rule.parse::<egress::Rule>().err().map(|error| error.to_string())
+    }
 }
 
 /// Every `type` of a step, as written, blocks included. Text that is not a definition has none; validation says why.

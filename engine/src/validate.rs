@@ -35,6 +35,11 @@ pub trait StepCatalog {
     fn native(&self, name: &str) -> CatalogEntry;
     /// Looks a plugin up.
     fn plugin(&self, reference: &PluginReference) -> CatalogEntry;
+    /// What is wrong with a rule of egress, if anything is. Who knows nothing of such rules finds none wrong.
+    fn faulty_rule(&self, rule: &str) -> Option<String> {
+        let _ = rule;
+        None
+    }
 }
 
 /// What is known of a step type.

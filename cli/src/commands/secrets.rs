@@ -122,9 +122,9 @@ fn query(by: &str) -> String {
 fn read_value() -> anyhow::Result<Zeroizing<String>> {
     let input = std::io::stdin();
     if input.is_terminal() {
-        output::note(
-            "type or paste the value, then Ctrl-D on a line of its own; it is shown as you type",
-        );
+        let prompt = "value (one line, not shown; for more, send a file to standard input): ";
+        let typed = rpassword::prompt_password(prompt).context("cannot read the value")?;
+        return Ok(Zeroizing::new(typed));
     }
     let mut value = Zeroizing::new(String::new());
     input.lock().take(MOST).read_to_string(&mut value).context("cannot read the value")?;

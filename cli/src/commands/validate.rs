@@ -96,4 +96,8 @@ impl StepCatalog for Offline {
     fn plugin(&self, _: &PluginReference) -> CatalogEntry {
         CatalogEntry::Unchecked
     }
+
+    fn faulty_rule(&self, rule: &str) -> Option<String> {
+        rule.parse::<egress::Rule>().err().map(|error| error.to_string())
+    }
 }

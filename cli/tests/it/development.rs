@@ -24,13 +24,15 @@ impl Dev {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines
-            .map_while(Result::ok)
             .find_map(|line| {
                 line.strip_prefix("StateFlow is at ")?.split(' ').next().map(str::to_owned)
             })
             .unwrap();
+        // It is not as closed as a server is, and says so.
+        let open = lines.find(|line| line.starts_with("steps may call this machine"));
+        assert!(open.unwrap().contains("--egress-allow-cidr"));
         Self { child, url }
     }
 

@@ -175,6 +175,24 @@ fn a_new_folder_is_complete_and_nothing_is_written_over() {
 }
 
 #[test]
+fn an_operator_s_limits_of_plugins_hold_for_check_too() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "x.wasm", answering("1"));
+    let checked = |limits: &str| {
+        let file = write(folder.path(), "build.json", limits);
+        let mut command = Command::new(STATEFLOW);
+        command.args(["plugin", "check", "x.wasm"]).current_dir(folder.path());
+        command.env("STATEFLOW_PLUGIN_BUILD", file).output().unwrap()
+    };
+    // Two functions: as many as may be, and one more.
+    assert!(checked(r#"{ "shape": { "functions": 2 } }"#).status.success());
+    let refused = checked(r#"{ "shape": { "functions": 1 } }"#);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(out(&refused).contains("PLUGIN_TOO_COMPLEX"), "{}", out(&refused));
+    assert_eq!(checked(r#"{ "shapes": {} }"#).status.code(), Some(2));
+}
+
+#[test]
 fn a_secret_key_is_for_its_owner_and_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let made = plugin(&["keygen", "key"], folder.path());

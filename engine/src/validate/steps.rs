@@ -45,6 +45,12 @@ fn check_step(pointer: &str, step: &Step, catalog: &dyn StepCatalog) -> Vec<Diag
                 .with_help("use `timeoutMs`"),
         );
     }
+    let hosts = step.limits.iter().flat_map(|limits| limits.hosts.iter().flatten()).enumerate();
+    problems.extend(hosts.filter_map(|(at, rule)| {
+        let pointer = format!("{pointer}/limits/hosts/{at}");
+        let message = format!("`{rule}`: {}", catalog.faulty_rule(rule)?);
+        Some(Diagnostic::new(pointer, "EGRESS_RULE_INVALID", message))
+    }));
     let entry = match &kind {
         StepType::Control(control) => {
             problems.extend(without_effect(pointer, step, *control));

@@ -24,6 +24,10 @@ impl StepCatalog for Catalog {
     fn plugin(&self, _: &PluginReference) -> CatalogEntry {
         CatalogEntry::Unchecked
     }
+
+    fn faulty_rule(&self, rule: &str) -> Option<String> {
+        (!rule.starts_with("https://")).then(|| "it has no scheme".to_owned())
+    }
 }
 
 fn problems(value: &Value) -> Vec<(String, String)> {
@@ -149,6 +153,10 @@ fn limits_are_for_plugins() {
     assert_eq!(found, [pair("/steps/0/limits", "LIMITS_NOT_APPLICABLE")]);
     let plugin = json!({ "name": "w", "steps": [step("a", &json!({ "type": "acme/x@^1", "limits": { "fuel": 1 } }))] });
     assert_eq!(problems(&plugin), []);
+    let hosts = json!({ "hosts": ["https://a.test", "nonsense", "https://b.test", "ftp"] });
+    let plugin = json!({ "name": "w", "steps": [step("a", &json!({ "type": "acme/x@^1", "limits": hosts }))] });
+    let places = [1, 3].map(|at| format!("/steps/0/limits/hosts/{at}"));
+    assert_eq!(problems(&plugin), places.map(|place| pair(&place, "EGRESS_RULE_INVALID")));
 }
 
 #[test]

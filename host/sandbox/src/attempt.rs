@@ -157,7 +157,9 @@ impl Attempt {
         let mut store = Store::new(self.plugin.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         store.set_fuel(self.limits.fuel)?;
-        store.set_epoch_deadline(1);
+        // Not the next tick but the one after: a short call that one happens to meet would be moved to another thread
+        // for nothing.
+        store.set_epoch_deadline(2);
         store.epoch_deadline_callback(|context| preempt(context.data()));
         store.set_hostcall_fuel(config.max_output_bytes.saturating_add(HOSTCALL_MARGIN));
         store.set_max_component_handles(MAX_HANDLES);

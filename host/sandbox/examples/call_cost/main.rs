@@ -22,13 +22,16 @@ use serde_json::Value;
 use stateflow_sandbox::{Admitted, PluginCall, PluginReport, Prepared, Sandbox, SandboxConfig};
 use uuid::Uuid;
 
-use raw::Raw;
+use raw::{Epochs, Raw};
 
 /// Calls before the clock starts.
 const WARM_UP: usize = 200;
 
 /// Calls in flight where many are: the guests' thread always has the next at hand.
 const IN_FLIGHT: usize = 8;
+
+/// How often the sandbox's clock ticks while guests run.
+const TICK: Duration = Duration::from_millis(5);
 
 /// Callers at the same time, on as many threads as there are cores.
 const CALLERS: usize = 64;
@@ -96,13 +99,14 @@ async fn compare(
     let raw = Raw::new(sandbox.engine(), &admitted.component, config.to_string())?;
     let (mut alone, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        let clock = Clock::start()?;
+        let (epochs, clock) = (Epochs::tick(sandbox.engine(), TICK), Clock::start()?);
         let requests = (0..calls).map(|_| raw.call());
         let mut outcomes = futures::stream::iter(requests).buffer_unordered(in_flight);
         while let Some(outcome) = outcomes.next().await {
             outcome?;
         }
         alone.push(clock.per_call(calls)?);
+        drop(epochs);
         let clock = Clock::start()?;
         let requests =
             (0..calls).map(|_| sandbox.call(&admitted.prepared, call_of(sandbox, config.clone())));

@@ -1,7 +1,15 @@
 //! The same component in the same engine without the sandbox around it: what wasmtime itself takes for a fresh store,
 //! an instance, and the call.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -16,6 +24,29 @@ mod bindings {
         imports: { default: async | trappable },
         exports: { default: async },
     });
+}
+
+/// The epoch clock, which anybody needs who interrupts guests; ends when it is dropped.
+pub(crate) struct Epochs(Arc<AtomicBool>);
+
+impl Epochs {
+    pub(crate) fn tick(engine: &Engine, every: Duration) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (engine, told) = (engine.clone(), Arc::clone(&ended));
+        thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                thread::sleep(every);
+                engine.increment_epoch();
+            }
+        });
+        Self(ended)
+    }
+}
+
+impl Drop for Epochs {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A plugin of the world `step`, linked.
