@@ -39,6 +39,9 @@ const CALLERS: usize = 64;
 /// Turns of wasmtime alone and of the sandbox, one after the other: the machine's speed changes, and meets both.
 const TURNS: usize = 5;
 
+/// Sandboxes that find the plugin on disk.
+const RESTARTS: usize = 50;
+
 /// Endless loops that are cancelled.
 const CANCELS: usize = 50;
 
@@ -46,13 +49,14 @@ const CANCELS: usize = 50;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: call_cost PLUGIN.wasm JSON [CALLS]")?;
+    let plugin = fs::read(path)?;
     let config: Value = serde_json::from_str(&args.next().unwrap_or_else(|| "null".into()))?;
     let calls: usize = args.next().map_or(Ok(10_000), |text| text.parse())?;
 
     let mut settings = SandboxConfig::new([0; 32]);
     settings.guest_threads = 1;
     let sandbox = Sandbox::new(settings)?;
-    let admitted = sandbox.admit("default", &fs::read(path)?).await?;
+    let admitted = sandbox.admit("default", &plugin).await?;
     let receipt = admitted.prepared.receipt();
     println!("{:?}, compiled in {} ms to {} bytes", admitted.kind, receipt.ms, receipt.bytes);
 
@@ -62,10 +66,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for in_flight in [1, IN_FLIGHT] {
         compare(&sandbox, &admitted, &config, (calls, in_flight)).await?;
     }
-    let (sandbox_of_many, many) = (sandbox.clone(), admitted.prepared.clone());
-    let each = (calls / CALLERS).max(1);
-    let times = thread::spawn(move || crowd(&sandbox_of_many, &many, &config, each)).join();
+    let (ours, prepared, what) = (sandbox.clone(), admitted.prepared.clone(), config.clone());
+    let times = thread::spawn(move || crowd(&ours, &prepared, &what, calls / CALLERS)).join();
     print_times(&format!("calls of {CALLERS} callers at once"), times.map_err(|_| "a panic")??);
+    print_times("first call of a plugin that is on disk", restarts(&plugin, &config).await?);
     print_times(&format!("{CANCELS} cancels of an endless loop"), cancels(&sandbox).await?);
     Ok(())
 }
@@ -181,6 +185,23 @@ fn print_cost(what: &str, mut costs: Vec<(f64, f64)>) -> (f64, f64) {
     let (time, cpu) = costs[costs.len() / 2];
     println!("{what}: {time:.1} µs a call, {cpu:.1} µs of CPU");
     (time, cpu)
+}
+
+/// As after a restart: the sandbox is new, and the plugin's machine code is in the cache on disk.
+async fn restarts(plugin: &[u8], config: &Value) -> Result<Vec<Duration>, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let mut settings = SandboxConfig::new([0; 32]);
+    settings.cache_dir = Some(folder.path().to_owned());
+    let digest = Sandbox::new(settings.clone())?.admit("default", plugin).await?.component_digest;
+    let mut times = Vec::with_capacity(RESTARTS);
+    for _ in 0..RESTARTS {
+        let sandbox = Sandbox::new(settings.clone())?;
+        let start = Instant::now();
+        let prepared = sandbox.cached(&digest).await.ok_or("it is not in the cache")?;
+        succeeded(&sandbox.call(&prepared, call_of(&sandbox, config.clone())).await)?;
+        times.push(start.elapsed());
+    }
+    Ok(times)
 }
 
 async fn cancels(sandbox: &Sandbox) -> Result<Vec<Duration>, Box<dyn Error>> {
