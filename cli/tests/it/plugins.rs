@@ -175,6 +175,22 @@ fn a_new_folder_is_complete_and_nothing_is_written_over() {
 }
 
 #[test]
+fn a_new_rust_plugin_brings_the_whole_sdk() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(plugin(&["new", "acme/x", "--lang", "rust"], folder.path()).status.success());
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/rust/src");
+    let brought = folder.path().join("x/stateflow/rust/src");
+    let mut names: Vec<_> =
+        fs::read_dir(sources).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert!(names.len() > 3, "{names:?}");
+    for source in names {
+        let copy = brought.join(source.file_name().unwrap());
+        assert_eq!(fs::read(&source).unwrap(), fs::read(&copy).unwrap_or_default(), "{copy:?}");
+    }
+}
+
+#[test]
 fn an_operator_s_limits_of_plugins_hold_for_check_too() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "x.wasm", answering("1"));

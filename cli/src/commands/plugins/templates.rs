@@ -28,9 +28,11 @@ pub(super) fn files(language: Language) -> &'static [TemplateFile] {
             "stateflow/rust/Cargo.toml" from "rust/Cargo.toml",
             "stateflow/rust/README.md" from "rust/README.md",
             "stateflow/rust/src/lib.rs" from "rust/src/lib.rs",
+            "stateflow/rust/src/blob.rs" from "rust/src/blob.rs",
             "stateflow/rust/src/error.rs" from "rust/src/error.rs",
             "stateflow/rust/src/export.rs" from "rust/src/export.rs",
             "stateflow/rust/src/log.rs" from "rust/src/log.rs",
+            "stateflow/rust/src/progress.rs" from "rust/src/progress.rs",
             "stateflow/wit/v1/stateflow-plugin.wit" from "wit/v1/stateflow-plugin.wit",
         },
         Language::C => template! {
