@@ -95,7 +95,11 @@ impl Workbench {
             if reached >= count {
                 return;
             }
-            assert!(Instant::now() < until, "{reached} of {count} are {status}");
+            if Instant::now() >= until {
+                let failed = Filter { status: Some("failed".to_owned()), ..Filter::default() };
+                let failed = self.store.executions(DEFAULT_NAMESPACE, &failed, 3).await;
+                panic!("{reached} of {count} are {status}; these failed: {failed:?}");
+            }
         }
     }
 

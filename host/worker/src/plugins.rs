@@ -8,7 +8,7 @@ use moka::future::Cache;
 use sandbox::{Prepared, Sandbox};
 use store::{Store, StoreError};
 
-use crate::apart::apart;
+use crate::apart::{apart, patiently};
 use crate::metrics::PluginMetrics;
 
 /// Digests whose plugin is kept at hand. The sandbox bounds the machine code behind them.
@@ -63,7 +63,8 @@ impl Plugins {
         metrics: &PluginMetrics,
     ) -> Result<Arc<Known>, Failure> {
         let unread = |error| unread(digest, error);
-        let stored = self.store.plugin_of(namespace_id, digest).await.map_err(unread)?;
+        let stored =
+            patiently(|| self.store.plugin_of(namespace_id, digest)).await.map_err(unread)?;
         let known = |plugin: Prepared| {
             metrics.loaded(&stored.name, plugin.receipt().cached);
             let grants = stored.grants.clone().unwrap_or_default();
@@ -72,7 +73,9 @@ impl Plugins {
         if let Some(plugin) = self.sandbox.cached(&stored.component_digest).await {
             return Ok(known(plugin));
         }
-        let component = self.store.plugin_component(namespace_id, digest).await.map_err(unread)?;
+        let component = patiently(|| self.store.plugin_component(namespace_id, digest))
+            .await
+            .map_err(unread)?;
         let prepared = self.sandbox.prepare(namespace, &component).await;
         prepared
             .map(known)

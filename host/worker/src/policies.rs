@@ -12,9 +12,11 @@ use engine::plan::PlannedStep;
 use engine::policy::{PluginPolicy, Policy, PolicyPair};
 use native::{Grants, HTTP_CAPS};
 use sandbox::{CallLimits, Reach, Share};
-use store::Store;
+use store::namespaces::StoredPolicy;
+use store::{Store, StoreError};
+use tokio::sync::Mutex;
 
-use crate::apart::apart;
+use crate::apart::{apart, patiently};
 
 /// How long a policy is believed after it was read.
 const BELIEVED_FOR: Duration = Duration::from_secs(2);
@@ -29,6 +31,8 @@ struct Inner {
     operator: Policy,
     private: Private,
     known: RwLock<HashMap<String, (Instant, Arc<Allowed>)>>,
+    /// Held by whoever asks the store: the others need not ask as well.
+    asking: Arc<Mutex<()>>,
 }
 
 /// What one namespace is allowed.
@@ -51,8 +55,8 @@ impl std::fmt::Debug for Policies {
 impl Policies {
     /// With the installation's policy, and the ranges that the operator opened.
     pub fn new(store: Store, egress: Egress, operator: Policy, private: Private) -> Self {
-        let known = RwLock::default();
-        Self(Arc::new(Inner { store, egress, operator, private, known }))
+        let (known, asking) = (RwLock::default(), Arc::default());
+        Self(Arc::new(Inner { store, egress, operator, private, known, asking }))
     }
 
     /// What a namespace is allowed. If it cannot be read just now, what was known last.
@@ -64,18 +68,35 @@ impl Policies {
             return Ok(Arc::clone(allowed));
         }
         let (reader, name) = (self.clone(), namespace.to_owned());
-        match (apart(async move { reader.read(id, name).await }).await, last) {
-            (Ok(allowed), _) => Ok(allowed),
-            (Err(failure), Some((_, allowed))) => {
-                tracing::warn!(namespace, %failure, "going on with the policy as it was");
-                Ok(allowed)
-            }
-            (Err(failure), None) => Err(failure),
-        }
+        let Some((_, allowed)) = last else {
+            return apart(async move {
+                let _turn = reader.0.asking.lock().await;
+                if let Some((_, allowed)) = reader.last(&name) {
+                    return Ok(allowed);
+                }
+                let stored = patiently(|| reader.0.store.policy(id)).await;
+                reader.remember(stored, name)
+            })
+            .await;
+        };
+        let Ok(turn) = Arc::clone(&self.0.asking).try_lock_owned() else { return Ok(allowed) };
+        let read = apart(async move {
+            let _turn = turn;
+            let stored = reader.0.store.policy(id).await;
+            reader.remember(stored, name)
+        });
+        Ok(read.await.unwrap_or_else(|failure| {
+            tracing::warn!(namespace, %failure, "going on with the policy as it was");
+            allowed
+        }))
     }
 
-    async fn read(&self, id: i32, namespace: String) -> Result<Arc<Allowed>, Failure> {
-        let stored = self.0.store.policy(id).await.map_err(|error| unread(&error.to_string()))?;
+    fn remember(
+        &self,
+        stored: Result<StoredPolicy, StoreError>,
+        namespace: String,
+    ) -> Result<Arc<Allowed>, Failure> {
+        let stored = stored.map_err(|error| unread(&error.to_string()))?;
         let allowed = Arc::new(self.allowed(stored.policy)?);
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(namespace, (Instant::now(), Arc::clone(&allowed)));

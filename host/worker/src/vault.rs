@@ -10,7 +10,7 @@ use secrets::{Keyring, Opened, Place, Secret};
 use store::secrets::StoredSecret;
 use store::{Store, StoreError};
 
-use crate::apart::apart;
+use crate::apart::{apart, patiently};
 
 /// Namespaces whose secrets are kept.
 const KEPT: u64 = 100;
@@ -59,7 +59,10 @@ impl Vault {
     }
 
     async fn load(&self, namespace_id: i32) -> Result<Arc<Opened>, StoreError> {
-        let stored = self.store.secrets(namespace_id).await?;
+        let ask = || self.store.secrets(namespace_id);
+        // With nothing to go on with, an attempt waits for as long as the database is away.
+        let known = self.last.contains_key(&namespace_id);
+        let stored = if known { ask().await? } else { patiently(ask).await? };
         let all =
             stored.into_iter().map(|it| (it.name.clone(), self.open(&it))).collect::<Vec<_>>();
         let (mut opened, mut closed) = (BTreeMap::new(), BTreeMap::new());
