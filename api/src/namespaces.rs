@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::error::{ApiError, Problem};
 use crate::extract::{JsonBody, QueryOf, page_size};
+use crate::plugins::life::check_words;
 use crate::router::Shared;
 
 /// A policy, as it is read and written.
@@ -80,6 +81,7 @@ pub(crate) async fn set_policy(
     JsonBody(request): JsonBody<PolicyRequest>,
 ) -> Result<Json<PolicyView>, ApiError> {
     let id = state.store.namespace_id(&name).await?;
+    check_words("by", &request.by)?;
     let policy = checked(&request.policy)?;
     let detail = json!({ "policy": policy });
     let entry = Entry { actor: &request.by, action: "policy.set", subject: &name, detail: &detail };

@@ -5,6 +5,8 @@ mod spool;
 mod standing;
 mod upload;
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Json;
@@ -100,7 +102,7 @@ async fn keep(
     let earlier = state.store.plugins(state.namespace(), Some(&name), MAX_LISTED).await?;
     let about = Statement { name: &name, version: &version, digest: &admitted.digest };
     let missing = policies.missing_signatures(about, &[]);
-    let waits = standing::waits_for(&asked, &standing::granted_before(&earlier), missing);
+    let waits = standing::waits_for(&asked, &standing::granted_before(&asked, &earlier), missing);
     let grants = waits.approval.is_empty().then_some(&asked);
     let limits = state.sandbox.default_limits();
     let description = admitted.describe(&claims.said(), &asked, module.len(), limits);
@@ -167,7 +169,10 @@ async fn view(state: &ApiState, plugin: Plugin) -> Result<Value, ApiError> {
     if plugin.status == PluginStatus::Pending {
         let policies = state.policies().await?;
         let all = state.store.plugins(state.namespace(), Some(&plugin.name), MAX_LISTED).await?;
-        let granted = plugin.grants.clone().unwrap_or_else(|| standing::granted_before(&all));
+        let granted = plugin
+            .grants
+            .clone()
+            .unwrap_or_else(|| standing::granted_before(&standing::asked_by(&plugin), &all));
         waits = Some(standing::waits_still(&plugin, &granted, &policies));
     }
     let mut view = plugin.description;
@@ -184,7 +189,8 @@ async fn view(state: &ApiState, plugin: Plugin) -> Result<Value, ApiError> {
 
 /// The names of the keys.
 fn signers(vouches: &[Vouch]) -> Vec<&str> {
-    vouches.iter().map(|it| it.key_id.as_str()).collect()
+    let names: BTreeSet<_> = vouches.iter().map(|it| it.key_id.as_str()).collect();
+    names.into_iter().collect()
 }
 
 fn not_found(what: &str) -> ApiError {

@@ -10,6 +10,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::placeholder::is_secret_name;
+
 /// The longest capability, in bytes: a rule of egress with a long path.
 const MAX_BYTES: usize = 1_024;
 
@@ -195,6 +197,7 @@ impl Requested {
                 (None, true) => faults.push(unnamed(kind, field)),
                 (Some(named), false) if !named.is_empty() => faults.push(unneeded(kind, field)),
                 (Some(named), true) => {
+                    faults.extend(misnamed(kind, field, named));
                     set.0.extend(named.iter().map(|subject| Capability::of(kind, subject)));
                 }
                 _ => {}
@@ -222,6 +225,19 @@ impl Requested {
         let kinds = set.iter().map(|it| it.kind).chain(named).collect();
         self.with(&kinds).is_ok_and(|asked| asked == *set)
     }
+}
+
+/// Names that no secret can have: they are shown to whoever approves, and read back.
+fn misnamed(kind: CapabilityKind, field: &str, named: &[String]) -> Vec<Mismatch> {
+    let wrong = named.iter().enumerate().filter(|(_, name)| !is_secret_name(name));
+    wrong
+        .filter(|_| kind != CapabilityKind::Http)
+        .map(|(at, name)| Mismatch {
+            pointer: format!("/capabilities/{field}/{at}"),
+            message: format!("`{}` is not the name of a secret", name.escape_debug()),
+            help: "a letter, then letters, digits, `_`, `-` and `.`, at most 64".into(),
+        })
+        .collect()
 }
 
 fn unnamed(kind: CapabilityKind, field: &str) -> Mismatch {
@@ -325,6 +341,20 @@ mod tests {
         assert_eq!(asked, set(&["log", "http https://a.example"]));
         let none: Requested = serde_json::from_value(json!({ "hosts": [] })).unwrap();
         assert_eq!(none.with(&imported).unwrap(), set(&["log"]));
+    }
+
+    #[test]
+    fn names_that_no_secret_can_have_are_refused() {
+        let imported = kinds(&[CapabilityKind::Secret]);
+        let requested = Requested {
+            secrets: Some(
+                ["ok", "", "two words", "\u{1b}[2K", &"a".repeat(65)].map(str::to_owned).into(),
+            ),
+            ..Requested::default()
+        };
+        let places: Vec<_> =
+            requested.with(&imported).unwrap_err().into_iter().map(|it| it.pointer).collect();
+        assert_eq!(places, [1, 2, 3, 4].map(|at| format!("/capabilities/secrets/{at}")));
     }
 
     #[test]

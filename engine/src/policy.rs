@@ -12,13 +12,16 @@ mod pair;
 
 pub use pair::{Owner, PolicyPair};
 
+/// Rules of egress that one policy has at most; the way out takes no more of anybody.
+const MAX_RULES: usize = 256;
+
 /// See the module. What is not said is not limited further.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Policy {
     /// What `http` steps and plugins may reach: rules such as `https://*.example.com`. Without it, every public host.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 256))]
     pub egress: Option<Vec<String>>,
     /// What plugins may do.
     #[serde(skip_serializing_if = "is_default")]
@@ -94,7 +97,24 @@ impl Policy {
                 faults.push((format!("/plugins/capabilities/{at}"), message));
             }
         }
-        let signatures = &self.plugins.signatures;
+        if self.egress.as_ref().is_some_and(|rules| rules.len() > MAX_RULES) {
+            let message = format!("at most {MAX_RULES} rules are possible");
+            faults.push(("/egress".to_owned(), message));
+        }
+        let plugins = &self.plugins;
+        for (field, most) in [
+            ("fuel", plugins.fuel),
+            ("memoryMb", plugins.memory_mb),
+            ("timeoutMs", plugins.timeout_ms),
+            ("concurrency", plugins.concurrency.map(u64::from)),
+            ("pluginConcurrency", plugins.plugin_concurrency.map(u64::from)),
+        ] {
+            if most == Some(0) {
+                let message = "0 would let nothing run: leave the field out, or allow 1".to_owned();
+                faults.push((format!("/plugins/{field}"), message));
+            }
+        }
+        let signatures = &plugins.signatures;
         if signatures.required as usize > signatures.keys.len() {
             let message = format!(
                 "{} signatures are required, and there are {} keys",
@@ -203,6 +223,16 @@ mod tests {
             ]
         );
         assert!(serde_json::from_value::<Policy>(json!({ "plugin": {} })).is_err());
+    }
+
+    #[test]
+    fn maxima_of_nothing_and_too_many_rules_are_faults() {
+        let rules =
+            |count: usize| policy(json!({ "egress": vec!["https://a.test"; count] })).faults();
+        assert_eq!([255, 256, 257].map(|count| rules(count).len()), [0, 0, 1]);
+        let none = policy(json!({ "plugins": { "fuel": 0, "timeoutMs": 1, "concurrency": 0 } }));
+        let places: Vec<_> = none.faults().into_iter().map(|(place, _)| place).collect();
+        assert_eq!(places, ["/plugins/fuel", "/plugins/concurrency"]);
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(crate) async fn approve(
     let at = version_of(&state, &name, &version);
     let plugin = state.store.plugin(at).await?;
     let words = decision.checked()?;
-    if plugin.grants.is_some() {
+    if plugin.grants.is_some() || plugin.status != PluginStatus::Pending {
         return Err(standing::not_now(format!(
             "plugin `{name}` version {version} waits for no approval"
         )));
@@ -278,7 +278,7 @@ pub(super) fn version_of<'a>(
     PluginVersion { namespace_id: state.namespace(), name, version }
 }
 
-fn check_words(what: &str, text: &str) -> Result<(), ApiError> {
+pub(crate) fn check_words(what: &str, text: &str) -> Result<(), ApiError> {
     if text.trim().is_empty() {
         return Err(ApiError::bad_request(format!("`{what}` is empty")));
     }

@@ -89,14 +89,16 @@ pub(super) fn statement(plugin: &Plugin) -> Statement<'_> {
     Statement { name: &plugin.name, version: &plugin.version, digest: &plugin.digest }
 }
 
-/// What earlier versions of a plugin were granted.
-pub(super) fn granted_before(versions: &[Plugin]) -> CapabilitySet {
+/// What one version that is not yanked was granted: the one that leaves least to approve. Not what all of them were
+/// together: one may have the network and another a secret, and nobody has approved both at once.
+pub(super) fn granted_before(asked: &CapabilitySet, versions: &[Plugin]) -> CapabilitySet {
     versions
         .iter()
+        .filter(|plugin| plugin.status != PluginStatus::Yanked)
         .filter_map(|plugin| plugin.grants.as_ref())
-        .flat_map(CapabilitySet::iter)
+        .min_by_key(|granted| asked.beyond(granted, covers).len())
         .cloned()
-        .collect()
+        .unwrap_or_default()
 }
 
 /// Whether one rule of egress allows all that another does.

@@ -31,6 +31,12 @@ const MAC_BYTES: usize = 32;
 /// Larger artifacts are compiled anew rather than read.
 const MAX_ARTIFACT: u64 = 256 << 20;
 
+/// The extension of what is remembered of a refusal.
+const REFUSED: &str = "refused";
+
+/// Refusals that are remembered on disk, each in a file of a few hundred bytes; the newest are kept.
+const MAX_REFUSALS: usize = 10_000;
+
 /// The directory, and the key that its files are authenticated with.
 pub(crate) struct Artifacts {
     dir: PathBuf,
@@ -126,7 +132,7 @@ impl Artifacts {
     /// Why this digest is not to be compiled, if that was found before under the same limits.
     pub(crate) fn refusal(&self, digest: &str) -> Option<Refusal> {
         let key = self.key(digest, &self.limits);
-        let bytes = self.authentic_file(&key, &self.path(&key, "refused"))?;
+        let bytes = self.authentic_file(&key, &self.path(&key, REFUSED))?;
         serde_json::from_slice(bytes.get(MAGIC.len() + MAC_BYTES..)?).ok()
     }
 
@@ -134,7 +140,7 @@ impl Artifacts {
     pub(crate) fn refuse(&self, digest: &str, refusal: &Refusal) {
         let key = self.key(digest, &self.limits);
         let text = serde_json::to_vec(refusal).expect("a refusal is plain data");
-        if let Err(error) = self.write(&key, "refused", &[&text]) {
+        if let Err(error) = self.write(&key, REFUSED, &[&text]) {
             tracing::warn!(%error, dir = %self.dir.display(), "cannot keep a refusal");
         }
     }
@@ -204,6 +210,21 @@ impl Artifacts {
         self.dir.join(format!("{}.{kind}", hex::encode(key)))
     }
 
+    /// What was refused is remembered in files of their own, which are small, and yet not without end.
+    fn trim_refusals(&self) -> io::Result<()> {
+        let mut refusals = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let Ok(about) = entry.metadata() else { continue };
+            if entry.path().extension().is_some_and(|kind| kind == REFUSED) {
+                refusals.push((about.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
+            }
+        }
+        refusals.sort();
+        let over = refusals.len().saturating_sub(MAX_REFUSALS);
+        refusals.into_iter().take(over).try_for_each(|(_, path)| fs::remove_file(path))
+    }
+
     /// Removes what was not used for the longest time, until the rest is within the bound.
     fn trim(&self) -> io::Result<()> {
         let mut files = Vec::new();
@@ -219,6 +240,7 @@ impl Artifacts {
                 ));
             }
         }
+        self.trim_refusals()?;
         let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
         files.sort();
         for (_, size, path) in files {

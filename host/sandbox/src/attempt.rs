@@ -28,6 +28,7 @@ use crate::{
     live::Live,
     outbound::{Held, Outbound, Reach},
     prepared::{Ending, Prepared},
+    reveals::Reveals,
     turns::Share,
 };
 
@@ -51,6 +52,7 @@ pub(crate) struct Attempt {
     pub(crate) may_suspend: bool,
     pub(crate) live: Live,
     pub(crate) blobs: Option<Arc<dyn Blobs>>,
+    pub(crate) reveals: Option<Arc<dyn Reveals>>,
 }
 
 /// Which of the plugin's exports is called.
@@ -154,6 +156,7 @@ impl Attempt {
         guest.progress.may_suspend = self.may_suspend;
         guest.progress.live = self.live.clone();
         guest.blobs.kept.clone_from(&self.blobs);
+        guest.reveals.clone_from(&self.reveals);
         let mut store = Store::new(self.plugin.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         store.set_fuel(self.limits.fuel)?;

@@ -1,7 +1,7 @@
 //! What one attempt's store holds, and the host functions that it can reach: WASI without any
 //! grant, and the log.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use engine::attempt::{AttemptContext, LogLevel};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ use crate::{
     log_buffer::LogBuffer,
     outbound::Outbound,
     request_tally::RequestTally,
+    reveals::Reveals,
     stdio::{CappedOutput, LogSink, SinkStream},
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Guest {
     pub(crate) deadline: Instant,
     pub(crate) cancel: CancellationToken,
     pub(crate) outbound: Outbound,
+    pub(crate) reveals: Option<Arc<dyn Reveals>>,
     pub(crate) wasi_http: WasiOutbound,
     pub(crate) progress: Progress,
     pub(crate) blobs: GuestBlobs,
@@ -110,6 +112,7 @@ impl Guest {
             deadline,
             cancel,
             outbound,
+            reveals: None,
             wasi_http,
             progress: Progress::default(),
             blobs: GuestBlobs::default(),

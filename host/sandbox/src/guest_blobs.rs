@@ -18,6 +18,9 @@ const MAX_WRITERS: usize = 4;
 /// Bytes that an attempt may write in all its blobs.
 const MAX_WRITTEN: u64 = 256 << 20;
 
+/// No form of a secret is longer: twice the longest secret, in hex.
+const MAX_FORM_BYTES: usize = 128 << 10;
+
 /// What an attempt has of blobs.
 #[derive(Default)]
 pub(crate) struct GuestBlobs {
@@ -29,6 +32,8 @@ pub(crate) struct GuestBlobs {
 /// A blob that a guest is writing.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it within the crate")]
 pub struct Writing {
+    /// The end of what was written, as far as a secret may have begun in it.
+    tail: Vec<u8>,
     /// None once it is finished, or cannot be any more.
     sink: Option<Box<dyn BlobSink>>,
     /// Why it never was one.
@@ -57,6 +62,17 @@ impl GuestBlobs {
             return Err(format!("an attempt may write {MAX_WRITTEN} bytes of blobs"));
         }
         Ok(())
+    }
+}
+
+impl Guest {
+    /// What is written now, with what it may continue; empty where nobody has secrets.
+    fn over_the_seam(&self, writer: &Resource<Writing>, bytes: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        if !self.has_secrets() {
+            return Ok(Vec::new());
+        }
+        let tail = &self.table.get(writer)?.tail;
+        Ok([tail, bytes].concat())
     }
 }
 
@@ -129,8 +145,8 @@ impl blob::HostWriter for Guest {
     async fn new(&mut self) -> wasmtime::Result<Resource<Writing>> {
         self.calls.count(Import::Blob);
         let writing = match self.blobs.begin() {
-            Ok(sink) => Writing { sink: Some(sink), refusal: None },
-            Err(refusal) => Writing { sink: None, refusal: Some(refusal) },
+            Ok(sink) => Writing { sink: Some(sink), refusal: None, tail: Vec::new() },
+            Err(refusal) => Writing { sink: None, refusal: Some(refusal), tail: Vec::new() },
         };
         Ok(self.table.push(writing)?)
     }
@@ -147,7 +163,13 @@ impl blob::HostWriter for Guest {
         if let Err(error) = self.blobs.count(bytes.len()) {
             return Ok(Err(error));
         }
+        let seen = self.over_the_seam(&writer, &bytes)?;
+        if self.knows_secret(&seen) {
+            return Ok(Err("a blob does not hold secrets: leave it out".to_owned()));
+        }
         let writing = self.table.get_mut(&writer)?;
+        let from = seen.len().saturating_sub(MAX_FORM_BYTES);
+        writing.tail = seen[from..].to_vec();
         let Some(sink) = &mut writing.sink else { return Ok(Err(writing.gone())) };
         let written = sink.write(bytes).await;
         if let Err(error) = &written {

@@ -1,6 +1,12 @@
 //! Requests as guests make them: `stateflow:plugin/http` and `wasi:http/outgoing-handler`, both led to `Outbound`.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use egress::EgressError;
@@ -20,6 +26,12 @@ use crate::{
 
 /// What a guest's headers may take up in this host's memory.
 const MAX_FIELD_BYTES: usize = 32 << 10;
+
+/// What the host holds of the body of each request that a guest is writing; there may be as many as there are handles.
+const BODY_CHUNK_BYTES: usize = 8 << 10;
+
+/// What the host holds of responses that a guest has not read and not dropped: two of the largest.
+const MAX_UNREAD_BYTES: usize = 8 << 20;
 
 impl world::Host for Guest {
     async fn send(
@@ -91,7 +103,33 @@ pub(crate) struct WasiOutbound {
     hooks: Hooks,
 }
 
-struct Hooks(Outbound);
+struct Hooks {
+    outbound: Outbound,
+    unread: Arc<AtomicUsize>,
+}
+
+/// So many bytes of a response are held, for as long as this lives.
+struct Unread {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Unread {
+    /// None if the guest holds as much as it may.
+    fn hold(all: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        all.try_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+            held.checked_add(bytes).filter(|held| *held <= MAX_UNREAD_BYTES)
+        })
+        .ok()?;
+        Some(Self { all: Arc::clone(all), bytes })
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 type Exchanged = (Response<WasiBody>, Box<dyn Future<Output = Result<(), WasiHttpError>> + Send>);
 
@@ -99,7 +137,7 @@ impl WasiOutbound {
     pub(crate) fn new(outbound: Outbound) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MAX_FIELD_BYTES);
-        Self { context, hooks: Hooks(outbound) }
+        Self { context, hooks: Hooks { outbound, unread: Arc::default() } }
     }
 }
 
@@ -116,6 +154,14 @@ impl WasiHttpHooks for Hooks {
         false
     }
 
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        1
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+
     /// The guest's own timeouts can only be shorter than the attempt's.
     fn send_request(
         &mut self,
@@ -123,7 +169,7 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), WasiHttpError>> + Send>,
     ) -> Box<dyn Future<Output = Result<Exchanged, WasiHttpError>> + Send> {
-        let outbound = self.0.clone();
+        let (outbound, unread) = (self.outbound.clone(), Arc::clone(&self.unread));
         let timeout = options.and_then(|options| options.first_byte_timeout);
         Box::new(async move {
             let (parts, body) = request.into_parts();
@@ -133,7 +179,14 @@ impl WasiHttpHooks for Hooks {
                 .send(Request::from_parts(parts, body), timeout)
                 .await
                 .map_err(|error| named(&error))?;
+            let held = Unread::hold(&unread, answer.body.len())
+                .ok_or(WasiHttpError::ConnectionLimitReached)?;
             let whole = Full::new(Bytes::from(answer.body)).map_err(|never| match never {});
+            // Held until the body is read or dropped.
+            let whole = whole.map_frame(move |frame| {
+                let _ = &held;
+                frame
+            });
             let mut response = Response::new(whole.boxed_unsync());
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;

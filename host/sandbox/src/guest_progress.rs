@@ -78,10 +78,13 @@ impl Guest {
                 timeout_ms: event.timeout_ms,
             },
         };
-        if let Wake::Event { matching: Some(matching), .. } = &wake
-            && self.knows_secret(matching.as_bytes())
+        if let Wake::Event { name, matching, .. } = &wake
+            && [Some(name), matching.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|text| self.knows_secret(text.as_bytes()))
         {
-            return Err("the expression for the event holds a secret".to_owned());
+            return Err("the event's name or its expression holds a secret".to_owned());
         }
         let suspension = Suspension { state: Checkpoint(state), wake };
         suspension.check(Utc::now()).map_err(|error| error.to_string())?;
@@ -89,9 +92,14 @@ impl Guest {
     }
 
     /// Whether a secret that was revealed, in any of its forms, is in what would be stored.
-    fn knows_secret(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn knows_secret(&self, bytes: &[u8]) -> bool {
         let holder = self.outbound.held();
         holder.is_some_and(|holder| holder.scrubber().bytes(bytes).is_some())
+    }
+
+    /// Whether there is anything that must not be stored.
+    pub(crate) fn has_secrets(&self) -> bool {
+        self.outbound.held().is_some_and(|holder| !holder.scrubber().is_empty())
     }
 }
 

@@ -84,6 +84,13 @@ impl signing::Host for Guest {
 impl revealing::Host for Guest {
     async fn reveal(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
         self.calls.count(Import::Revealing);
-        Ok(self.ask(|holder| holder.reveal(&name).map(|value| value.expose().to_owned())))
+        let value = self.ask(|holder| holder.reveal(&name).map(|value| value.expose().to_owned()));
+        if value.is_ok()
+            && let Some(reveals) = self.reveals.clone()
+            && let Err(refusal) = reveals.record(name).await
+        {
+            return Ok(Err(refusal));
+        }
+        Ok(value)
     }
 }

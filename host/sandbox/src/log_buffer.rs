@@ -49,8 +49,9 @@ impl LogBuffer {
     /// What the host has to say of a request. Beside the guest's own lines, so that no flood of them pushes it out.
     pub(crate) fn receipt(&self, level: LogLevel, message: &str, facts: Value) {
         let fields = Map::from_iter([("egress".to_owned(), facts)]);
-        let message = message.to_owned();
         self.with(|inner| {
+            // Hosts and methods are the guest's words.
+            let message = prefix(message, inner.limits.line_bytes).to_owned();
             if inner.lines.len() - inner.own >= MAX_RECEIPTS {
                 inner.dropped += 1;
                 return;

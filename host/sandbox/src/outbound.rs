@@ -25,6 +25,9 @@ use crate::{
     request_tally::{RequestOutcome, RequestTally},
 };
 
+/// The longest method of a request. The longest that is registered has 17 (RFC 4437, UPDATEREDIRECTREF).
+const MAX_METHOD_BYTES: usize = 32;
+
 /// What an attempt may reach outside itself. Without one, nothing.
 #[derive(Clone, Debug)]
 pub struct Reach {
@@ -106,19 +109,25 @@ impl Outbound {
         request: Request<Bytes>,
         timeout: Option<Duration>,
     ) -> Result<Answer, EgressError> {
+        if request.method().as_str().len() > MAX_METHOD_BYTES {
+            self.0.tally.count("", RequestOutcome::Denied);
+            let message = format!("a method has at most {MAX_METHOD_BYTES} bytes");
+            return Err(EgressError::Invalid { message });
+        }
         let method = request.method().clone();
-        let host = request.uri().host().unwrap_or_default().to_owned();
+        let host = request.uri().host().unwrap_or_default();
+        let under_way = self.0.tally.begin(&self.0.log, method.as_str(), host);
         match self.exchange(request, timeout).await {
             Ok((answer, receipt)) => {
                 let message = format!("{method} {} answered {}", receipt.host, receipt.status);
                 self.0.log.receipt(LogLevel::Debug, &message, facts(&receipt));
-                self.0.tally.count(&receipt.host, RequestOutcome::Answered);
+                under_way.end(RequestOutcome::Answered);
                 Ok(answer)
             }
             Err(error) => {
                 let facts = json!({ "method": method.as_str() });
                 self.0.log.receipt(LogLevel::Warn, &format!("{method}: {error}"), facts);
-                self.0.tally.count(&host, unanswered(&error));
+                under_way.end(unanswered(&error));
                 Err(error)
             }
         }

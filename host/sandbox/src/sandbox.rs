@@ -40,6 +40,7 @@ use crate::{
     outbound::Reach,
     prepared::Prepared,
     request_tally::RequestCounts,
+    reveals::Reveals,
     ticker::Ticker,
     turns::{Share, Turns},
     verdict::{self, Bench},
@@ -91,6 +92,8 @@ pub struct PluginCall {
     pub live: Live,
     /// Where its namespace's blobs are; nowhere, if nothing is given.
     pub blobs: Option<Arc<dyn Blobs>>,
+    /// Where it is put on record that the plugin sees a secret.
+    pub reveals: Option<Arc<dyn Reveals>>,
     /// Stops the guest within about one tick.
     pub cancel: CancellationToken,
 }
@@ -109,6 +112,7 @@ impl PluginCall {
             may_suspend: true,
             live: Live::default(),
             blobs: None,
+            reveals: None,
             cancel: CancellationToken::new(),
         }
     }
@@ -275,6 +279,7 @@ impl Sandbox {
             may_suspend: call.may_suspend,
             live: call.live,
             blobs: call.blobs,
+            reveals: call.reveals,
         };
         self.supervise(attempt).await
     }
@@ -298,6 +303,7 @@ impl Sandbox {
             may_suspend: true,
             live,
             blobs: None,
+            reveals: None,
         };
         let report = self.supervise(attempt).await.report;
         let faulty = |what: String| {
@@ -413,7 +419,7 @@ fn refused(failure: Failure) -> PluginReport {
 
 /// An outcome, with what stands in the attempt's log.
 fn told(streams: &Streams, outcome: Outcome) -> PluginReport {
-    let (requests, dropped_lines) = (streams.requests.take(), streams.log.dropped());
+    let (requests, dropped_lines) = (streams.requests.finish(&streams.log), streams.log.dropped());
     let report = AttemptReport { outcome, logs: streams.log.finish() };
     PluginReport {
         report,

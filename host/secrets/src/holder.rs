@@ -104,6 +104,16 @@ impl Holder {
         Self { placeholders, opened, reach, revealed: Mutex::default() }
     }
 
+    /// The same secrets, of which only those are sent that may be.
+    #[must_use]
+    pub fn narrowed(&self, may: impl Fn(&str) -> bool) -> Self {
+        let mut reach = self.reach.clone();
+        if let Names::Only(names) = &mut reach.send {
+            names.retain(|name| may(name));
+        }
+        Self::new(self.placeholders, Arc::clone(&self.opened), reach)
+    }
+
     /// The same secrets, with this reach beside the one that there is.
     #[must_use]
     pub fn with(&self, more: Reach) -> Self {

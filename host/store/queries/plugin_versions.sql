@@ -13,13 +13,13 @@ select
         select s.key_id
         from plugin_signatures s
         where s.namespace_id = p.namespace_id and s.digest = p.digest
-        order by s.key_id
+        order by s.key_id, s.signature
     ) as "signed_by!",
     array(
         select s.signature
         from plugin_signatures s
         where s.namespace_id = p.namespace_id and s.digest = p.digest
-        order by s.key_id
+        order by s.key_id, s.signature
     ) as "signatures!"
 from plugins p
 where p.namespace_id = $1

@@ -222,7 +222,7 @@ impl Store {
         Ok(plugin)
     }
 
-    /// Keeps a signature that was found to be good. The same key again replaces its own.
+    /// Keeps a signature that was found to be good. The same one again is kept once.
     pub async fn add_plugin_signature(
         &self,
         namespace_id: i32,
@@ -233,7 +233,7 @@ impl Store {
         sqlx::query!(
             "insert into plugin_signatures (namespace_id, digest, key_id, signature)
              values ($1, $2, $3, $4)
-             on conflict (namespace_id, digest, key_id) do update set signature = excluded.signature",
+             on conflict do nothing",
             namespace_id,
             digest,
             key_id,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::attempt::{AttemptContext, AttemptReport, LogLevel, LogLine};
-use engine::capability::{CapabilityKind, CapabilitySet};
+use engine::capability::{Capability, CapabilityKind, CapabilitySet};
 use engine::failure::{ErrorCode, Failure, RetryAdvice};
 use engine::machine::StartAttempt;
 use engine::placeholder::Placeholders;
@@ -16,16 +16,15 @@ use secrets::holder::Names;
 use secrets::{Holder, Opened, Reach};
 use serde_json::{Map, Value, json};
 use store::Store;
-use store::audit::Entry;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::apart::apart;
 use crate::blobs::NamespaceBlobs;
 use crate::glimpse::Glimpse;
 use crate::metrics::WorkerMetrics;
 use crate::plugins::{Known, Plugins};
 use crate::policies::{Allowed, Policies};
+use crate::reveals::RevealRecord;
 use crate::vault::Vault;
 
 /// How long a sandbox may take beyond an attempt's bound to notice it: it has its own clock, this one only
@@ -175,9 +174,11 @@ impl Attempts {
         let (execution_id, number) = (call.attempt.execution_id, start.attempt);
         let stop_with_us = call.cancel.clone().drop_guard();
         let bound = Duration::from_millis(start.timeout_ms).saturating_add(SANDBOX_GRACE);
+        let step = start.step.step.id.as_str();
+        let place = json!({ "executionId": execution_id, "step": step, "attempt": number });
+        call.reveals = Some(RevealRecord::of(&self.store, namespace_id, &plugin.name, place));
         let running = self.metrics.plugins.begin(&plugin.name);
         let began = Instant::now();
-        let step = start.step.step.id.as_str();
         let span = tracing::debug_span!(
             "plugin",
             name = plugin.name,
@@ -195,39 +196,8 @@ impl Attempts {
         self.metrics.plugins.pooled(self.plugins.sandbox().pool());
         let mut report = called.report;
         let seen = holder.map_or_else(Vec::new, |holder| holder.revealed());
-        if !seen.is_empty() {
-            let place = json!({ "executionId": execution_id, "step": step, "attempt": number });
-            self.put_on_record(namespace_id, &plugin.name, seen.clone(), place).await;
-        }
         report.logs.extend(seen.iter().map(|name| revealed(name)));
         report
-    }
-
-    /// Which secrets a plugin has seen: for whoever asks later.
-    async fn put_on_record(
-        &self,
-        namespace_id: i32,
-        plugin: &str,
-        seen: Vec<String>,
-        place: Value,
-    ) {
-        let (store, actor) = (self.store.clone(), format!("plugin {plugin}"));
-        let recording = apart(async move {
-            for secret in seen {
-                let entry = Entry {
-                    actor: &actor,
-                    action: "secret.reveal",
-                    subject: &secret,
-                    detail: &place,
-                };
-                if let Err(error) = store.record(namespace_id, &entry).await {
-                    tracing::error!(error = ?error, secret, %actor, %place, "a reveal is not on record");
-                }
-            }
-            Ok(())
-        });
-        // What it can fail with has been said.
-        drop(recording.await);
     }
 
     /// The plugin, and its call but for the config.
@@ -243,6 +213,10 @@ impl Attempts {
         let plugin = self.plugins.get(namespace_id, &context.namespace, digest, metrics).await?;
         let allowed = self.policies.of(namespace_id, &context.namespace).await?;
         let reach = self.policies.reach(&allowed, &plugin.name, &plugin.grants, &start.step)?;
+        let of_config = of_config.narrowed(|name| may_be_in_config(&allowed, &start.step, name));
+        of_config
+            .check(&start.config)
+            .map_err(|error| Failure::permanent(ErrorCode::ConfigInvalid, error.to_string()))?;
         let secrets = granted_secrets(&allowed, &plugin.grants, &start.step);
         let granted = |kind| plugin.grants.iter().any(|it| it.kind == kind && allowed.allows(it));
         let call = PluginCall {
@@ -254,6 +228,7 @@ impl Attempts {
             holder: Some(Arc::new(of_config.with(secrets))),
             resumption: start.resumption.clone(),
             live: Live::default(),
+            reveals: None,
             may_suspend: granted(CapabilityKind::Progress),
             blobs: granted(CapabilityKind::Blob)
                 .then(|| NamespaceBlobs::of(&self.store, namespace_id, self.max_blob_bytes)),
@@ -273,6 +248,14 @@ impl Attempts {
             timeout: Duration::from_millis(timeout_ms),
         }
     }
+}
+
+/// Whether a plugin may be handed this secret's placeholder by the workflow's author: the plugin need not have been
+/// granted it, but the policies and the step bound it all the same.
+fn may_be_in_config(allowed: &Allowed, step: &PlannedStep, name: &str) -> bool {
+    let left = step.step.limits.as_ref().and_then(|limits| limits.secrets.as_ref());
+    allowed.allows(&Capability::of(CapabilityKind::Secret, name))
+        && left.is_none_or(|names| names.iter().any(|it| it == name))
 }
 
 /// The secrets that a plugin was granted, as far as the policies and the step leave them to it.

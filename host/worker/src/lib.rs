@@ -18,6 +18,7 @@ mod glimpse;
 mod plans;
 mod plugins;
 mod policies;
+mod reveals;
 pub use policies::Policies;
 mod vault;
 

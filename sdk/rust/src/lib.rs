@@ -5,8 +5,10 @@
 pub mod blob;
 mod error;
 mod export;
+pub mod http;
 pub mod log;
 pub mod progress;
+pub mod secrets;
 
 #[doc(hidden)]
 #[allow(clippy::too_many_arguments, reason = "generated from the WIT files")]

@@ -31,8 +31,10 @@ pub(super) fn files(language: Language) -> &'static [TemplateFile] {
             "stateflow/rust/src/blob.rs" from "rust/src/blob.rs",
             "stateflow/rust/src/error.rs" from "rust/src/error.rs",
             "stateflow/rust/src/export.rs" from "rust/src/export.rs",
+            "stateflow/rust/src/http.rs" from "rust/src/http.rs",
             "stateflow/rust/src/log.rs" from "rust/src/log.rs",
             "stateflow/rust/src/progress.rs" from "rust/src/progress.rs",
+            "stateflow/rust/src/secrets.rs" from "rust/src/secrets.rs",
             "stateflow/wit/v1/stateflow-plugin.wit" from "wit/v1/stateflow-plugin.wit",
         },
         Language::C => template! {
