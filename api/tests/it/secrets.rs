@@ -1,6 +1,7 @@
 //! Secrets from outside: what a listed destination gets, what nobody else finds anywhere, and the operator's keys.
 
 use std::io::Write;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
@@ -193,10 +194,14 @@ fn watch_logs() -> &'static AtomicUsize {
             Ok(())
         }
     }
-    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(|| Watch);
-    log.try_init().expect("nobody else in this process listens");
-    tracing::info!("{CANARY}");
-    assert_eq!(FOUND.swap(0, Ordering::SeqCst), 1, "the watch sees what is logged");
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let log =
+            tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(|| Watch);
+        log.try_init().expect("nobody else in this process listens");
+        tracing::info!("{CANARY}");
+        assert_eq!(FOUND.swap(0, Ordering::SeqCst), 1, "the watch sees what is logged");
+    });
     &FOUND
 }
 
@@ -373,21 +378,33 @@ async fn what_is_done_to_secrets_is_on_record_without_their_values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_that_sees_a_secret_is_on_record() {
-    let policy = json!({ "plugins": { "capabilities": ["reveal", "log"] } });
+async fn a_secret_that_a_plugin_sees_is_on_record_and_stands_nowhere() {
+    let watched = watch_logs();
+    let policy = json!({ "plugins": { "capabilities": ["reveal", "log", "progress", "blob"] } });
     let mut server = Server::under(policy.clone(), Some(KEY)).await;
     server.add_worker();
     set(&server, "api-key", CANARY, &["https://api.example.com"]).await;
     let kinds = json!({ "by": "ada", "policy": policy });
     assert_eq!(server.put("/api/namespaces/default/policy", &kinds).await.status, 200);
     let manifest = json!({ "name": "team/look", "version": "1.0.0", "capabilities": { "reveal": ["api-key"] } });
-    let import = r#"(import "stateflow:plugin/revealing@1.0.0" "reveal" (func $reveal (param i32 i32 i32)))"#;
+    let imports = r#"
+        (import "stateflow:plugin/revealing@1.0.0" "reveal" (func $reveal (param i32 i32 i32)))
+        (import "stateflow:plugin/log@1.0.0" "log" (func $log (param i32 i32 i32 i32 i32)))
+        (import "stateflow:plugin/progress@1.0.0" "heartbeat" (func $note (param i32 i32)))
+        (import "stateflow:plugin/blob@1.0.0" "[constructor]writer" (func $writer (result i32)))
+        (import "stateflow:plugin/blob@1.0.0" "[method]writer.write" (func $write (param i32 i32 i32 i32)))"#;
+    // It puts what it sees everywhere that it can, and answers it: after a point, if no blob took it.
     let wasm = testing::guests::step(
         &manifest.to_string(),
-        import,
+        imports,
         r#"(data (i32.const 1024) "api-key")"#,
         "(call $reveal (i32.const 1024) (i32.const 7) (i32.const 512))
-         (call $say (select (i32.const 33) (i32.const 46) (i32.load8_u (i32.const 512)))
+         (call $log (i32.const 2) (i32.load (i32.const 516)) (i32.load (i32.const 520))
+             (i32.const 0) (i32.const 0))
+         (call $note (i32.load (i32.const 516)) (i32.load (i32.const 520)))
+         (call $write (call $writer) (i32.load (i32.const 516)) (i32.load (i32.const 520))
+             (i32.const 576))
+         (call $say (select (i32.const 46) (i32.const 33) (i32.load8_u (i32.const 576)))
              (i32.load (i32.const 516)) (i32.load (i32.const 520)))",
     );
     assert_eq!(server.upload("", wasm).await.status, 201);
@@ -398,5 +415,36 @@ async fn a_plugin_that_sees_a_secret_is_on_record() {
     let ended = server.run("look", json!({})).await;
     assert_eq!(ended["output"], ".[secret api-key]", "{ended}");
     assert_eq!(record(&server).await[0], line("plugin team/look", "secret.reveal", "api-key"));
-    server.stop().await;
+    let logs = server.get(&format!("/api/executions/{}/logs", ended["id"].as_str().unwrap())).await;
+    assert!(logs.body.to_string().contains("[secret api-key]"), "{logs:?}");
+    let database = server.leave().await;
+    search_everything(database.url()).await;
+    assert_eq!(watched.load(Ordering::SeqCst), 0, "the process's log has the secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_plugins_may_not_use_is_not_handed_to_them_by_an_author() {
+    let step = |limits: Value| {
+        json!([{ "id": "a", "type": "team/any@1.0.0", "limits": limits,
+            "retryPolicy": { "maxAttempts": 1 }, "config": { "key": "${secret('api-key')}" } }])
+    };
+    for (policy, limits, status) in [
+        (json!({}), json!({}), "succeeded"),
+        (json!({}), json!({ "secrets": ["api-key"] }), "succeeded"),
+        (json!({}), json!({ "secrets": [] }), "failed"),
+        (json!({ "plugins": { "secrets": [] } }), json!({}), "failed"),
+        (json!({ "plugins": { "capabilities": ["log"] } }), json!({}), "failed"),
+    ] {
+        let mut server = Server::under(policy.clone(), Some(KEY)).await;
+        server.add_worker();
+        set(&server, "api-key", CANARY, &[]).await;
+        let plugin = testing::guests::minimal("", "");
+        assert_eq!(server.upload("?name=team/any&version=1.0.0", plugin).await.status, 201);
+        server.publish("w", step(limits.clone())).await;
+        let ended = server.run("w", json!({})).await;
+        assert_eq!(ended["status"], status, "{policy} {limits} {ended}");
+        let refused = ended.to_string().contains("CONFIG_INVALID");
+        assert_eq!(refused, status == "failed", "{policy} {limits} {ended}");
+        server.stop().await;
+    }
 }
