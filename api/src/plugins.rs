@@ -1,6 +1,7 @@
 //! `/api/plugins`: uploading and reading plugins. What becomes of them afterwards is in `life`.
 
 pub(crate) mod life;
+pub(crate) mod metrics;
 mod spool;
 mod standing;
 mod upload;
@@ -81,7 +82,9 @@ pub(crate) async fn upload(
     // An upload waits here on disk; so many are in memory at a time.
     let _room = state.upload_room().await;
     let module = module.read().await?;
-    let admitted = state.sandbox.admit(DEFAULT_NAMESPACE_NAME, &module).await?;
+    let judged = state.sandbox.admit(DEFAULT_NAMESPACE_NAME, &module).await;
+    let admitted = judged.inspect_err(|error| state.upload_metrics.refused(error))?;
+    state.upload_metrics.compiled(&admitted.prepared.receipt());
     let (stored, fresh) = keep(&state, &module, &admitted, claims).await?;
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view(&state, stored).await?)))

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::admission::PIECE_BYTES;
 use crate::error::ApiError;
+use crate::plugins::metrics::UploadMetrics;
 
 /// Published definitions that are kept at hand for starting.
 const KEPT_VERSIONS: u64 = 1_000;
@@ -75,6 +76,7 @@ pub struct Inner {
     operator: PluginPolicy,
     pub(crate) registry: Registry,
     pub(crate) request_seconds: HistogramVec,
+    pub(crate) upload_metrics: UploadMetrics,
     pub(crate) max_upload_bytes: usize,
     pub(crate) max_blob_bytes: u64,
     pub(crate) max_wait: Duration,
@@ -107,6 +109,7 @@ impl ApiState {
             &["method", "route", "status"],
         )?;
         parts.registry.register(Box::new(request_seconds.clone()))?;
+        let upload_metrics = UploadMetrics::register(&parts.registry)?;
         let room_pieces = pieces(parts.start_room_bytes);
         Ok(Self(Arc::new(Inner {
             store: parts.store,
@@ -118,6 +121,7 @@ impl ApiState {
             operator: parts.operator,
             registry: parts.registry,
             request_seconds,
+            upload_metrics,
             max_upload_bytes: parts.max_upload_bytes,
             max_blob_bytes: parts.max_blob_bytes,
             max_wait: parts.max_wait,

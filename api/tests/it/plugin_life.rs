@@ -77,6 +77,12 @@ async fn a_manifest_has_to_fit_its_module_and_the_policy() {
     let boasting =
         server.upload("", describing(&manifest("1.0.0", &json!(["https://a.test"])))).await;
     assert_eq!(boasting.faults(), [("CAPABILITY_MISMATCH", "/capabilities/hosts")]);
+    server.upload("", b"PK not wasm".to_vec()).await.is_problem(422, "PLUGIN_NOT_WASM");
+    let counts = [
+        r#"stateflow_plugin_uploads_total{code="PLUGIN_NOT_WASM"} 1"#,
+        r#"stateflow_plugin_compile_duration_seconds_count{tier="speed"} 2"#,
+    ];
+    server.until_text("/api/metrics/prometheus", &counts).await;
     let nonsense = upload(&server, "1.0.0", json!(["ftp://a.test"])).await;
     assert_eq!(nonsense.faults(), [("EGRESS_RULE_INVALID", "/capabilities/hosts")]);
 
