@@ -3,7 +3,7 @@
 pub(crate) mod life;
 pub(crate) mod metrics;
 mod spool;
-mod standing;
+pub(crate) mod standing;
 mod upload;
 
 use std::collections::BTreeSet;
@@ -17,8 +17,8 @@ use sandbox::Admitted;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::DEFAULT_NAMESPACE_NAME;
 use store::plugins::{NewPlugin, Plugin, PluginStatus};
-use store::{DEFAULT_NAMESPACE_NAME, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ApiError, Problem};
@@ -72,12 +72,9 @@ pub(crate) async fn upload(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let Upload { module, claims } = Upload::read(&state, identity, request).await?;
     // The same bytes in the same words: nothing has to be compiled to say so.
-    match state.store.plugin_of(state.namespace(), &module.digest).await {
-        Ok(known) if claims.fit(&known.description) => {
-            return Ok((StatusCode::OK, Json(view(&state, known).await?)));
-        }
-        Ok(_) | Err(StoreError::NotFound { .. }) => {}
-        Err(error) => return Err(error.into()),
+    let known = state.store.plugins_of(state.namespace(), &module.digest).await?;
+    if let Some(known) = known.into_iter().find(|it| claims.fit(&it.description)) {
+        return Ok((StatusCode::OK, Json(view(&state, known).await?)));
     }
     // An upload waits here on disk; so many are in memory at a time.
     let _room = state.upload_room().await;
@@ -172,10 +169,8 @@ async fn view(state: &ApiState, plugin: Plugin) -> Result<Value, ApiError> {
     if plugin.status == PluginStatus::Pending {
         let policies = state.policies().await?;
         let all = state.store.plugins(state.namespace(), Some(&plugin.name), MAX_LISTED).await?;
-        let granted = plugin
-            .grants
-            .clone()
-            .unwrap_or_else(|| standing::granted_before(&standing::asked_by(&plugin), &all));
+        let granted =
+            plugin.grants.clone().unwrap_or_else(|| standing::granted_before(&plugin.asked, &all));
         waits = Some(standing::waits_still(&plugin, &granted, &policies));
     }
     let mut view = plugin.description;

@@ -7,15 +7,17 @@ use axum::http::StatusCode;
 use engine::control::{ControlType, regions};
 use engine::definition::{Definition, MAX_DEFINITION_BYTES, MAX_STEPS};
 use engine::diagnostic::Diagnostic;
-use engine::plan::PluginLock;
+use engine::plan::{LockedPlugin, PluginLock};
+use engine::policy::PolicyPair;
 use engine::step_type::{PluginReference, StepType};
 use engine::validate::{CatalogEntry, StepCatalog, validate_text};
 use native::NativeSteps;
 use semver::Version;
 use serde_json::Value;
-use store::plugins::PluginStatus;
+use store::plugins::{Plugin, PluginStatus};
 
 use crate::error::ApiError;
+use crate::plugins::standing;
 use crate::state::ApiState;
 
 /// Versions of one plugin that are looked at.
@@ -69,7 +71,7 @@ struct Catalog<'a> {
 }
 
 struct Resolved {
-    digest: String,
+    locked: LockedPlugin,
     config_schema: Option<Value>,
 }
 
@@ -77,36 +79,44 @@ impl<'a> Catalog<'a> {
     async fn of(state: &'a ApiState, text: &str) -> Result<Self, ApiError> {
         let mut catalog =
             Self { native: &state.native, plugins: BTreeMap::new(), known: BTreeMap::new() };
+        let mut policies = None;
         for written in step_types(text) {
             let Ok(StepType::Plugin(reference)) = written.parse() else { continue };
             if !catalog.plugins.contains_key(&written) {
-                let resolved = catalog.resolve(state, &reference).await?;
+                let policies = match &mut policies {
+                    Some(known) => known,
+                    unknown => unknown.insert(state.policies().await?),
+                };
+                let resolved = catalog.resolve(state, policies, &reference).await?;
                 catalog.plugins.insert(written, resolved);
             }
         }
         Ok(catalog)
     }
 
-    /// The highest version that may be used and will do.
+    /// The highest version that may be used and will do. What a policy asks for by now counts, and not only what it
+    /// asked for when the version came.
     async fn resolve(
         &mut self,
         state: &ApiState,
+        policies: &PolicyPair,
         reference: &PluginReference,
     ) -> Result<Option<Resolved>, ApiError> {
         let stored =
             state.store.plugins(state.namespace(), Some(&reference.name), MAX_VERSIONS).await?;
-        let versions = stored.iter().map(|plugin| match plugin.status {
-            PluginStatus::Active => plugin.version.clone(),
-            status => format!("{} ({})", plugin.version, status.as_str()),
+        let stored: Vec<_> = stored.into_iter().map(|it| (unusable(&it, policies), it)).collect();
+        let versions = stored.iter().map(|(why, plugin)| match why {
+            None => plugin.version.clone(),
+            Some(why) => format!("{} ({why})", plugin.version),
         });
         self.known.insert(reference.name.clone(), versions.collect());
-        let active = stored.into_iter().filter(|plugin| plugin.status == PluginStatus::Active);
-        let fitting = active.filter_map(|plugin| {
+        let usable = stored.into_iter().filter_map(|(why, plugin)| why.is_none().then_some(plugin));
+        let fitting = usable.filter_map(|plugin| {
             let version = Version::parse(&plugin.version).ok()?;
             reference.requirement.matches(&version).then_some((version, plugin))
         });
         Ok(fitting.max_by(|a, b| a.0.cmp(&b.0)).map(|(_, plugin)| Resolved {
-            digest: plugin.digest,
+            locked: LockedPlugin { digest: plugin.digest, version: Some(plugin.version) },
             config_schema: plugin
                 .description
                 .get("configSchema")
@@ -118,7 +128,7 @@ impl<'a> Catalog<'a> {
     fn lock(&self) -> PluginLock {
         let resolved =
             self.plugins.iter().filter_map(|(written, found)| Some((written, found.as_ref()?)));
-        resolved.map(|(written, found)| (written.clone(), found.digest.clone())).collect()
+        resolved.map(|(written, found)| (written.clone(), found.locked.clone())).collect()
     }
 
     fn plugin_help(&self, reference: &PluginReference) -> String {
@@ -168,6 +178,15 @@ impl StepCatalog for Catalog<'_> {
     fn faulty_rule(&self, rule: &str) -> Option<String> {
         rule.parse::<egress::Rule>().err().map(|error| error.to_string())
     }
+}
+
+/// Why no new workflow version may lock this one, if so.
+fn unusable(plugin: &Plugin, policies: &PolicyPair) -> Option<String> {
+    if plugin.status != PluginStatus::Active {
+        return Some(plugin.status.as_str().to_owned());
+    }
+    let missing = policies.missing_signatures(standing::statement(plugin), &plugin.vouches);
+    (missing > 0).then(|| format!("{missing} signature(s) missing"))
 }
 
 /// Every `type` of a step, as written, blocks included. Text that is not a definition has none; validation says why.

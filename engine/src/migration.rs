@@ -63,7 +63,7 @@ fn of_position(state: &State, from: Version<'_>, to: Version<'_>) -> Option<Stri
         ));
     }
     let digest = |version: Version<'_>| {
-        version.plan.step(&cursor.step).and_then(|step| step.plugin_digest.clone())
+        version.plan.step(&cursor.step).and_then(|step| Some(step.plugin.as_ref()?.digest.clone()))
     };
     if cursor.is_suspended() && digest(from) != digest(to) {
         return Some(format!(
@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::machine::{Awaited, Cursor, StepState, Undoable};
-    use crate::plan::PluginLock;
+    use crate::plan::{LockedPlugin, PluginLock};
 
     fn log(id: &str, next: Option<&str>, message: &str) -> Value {
         let mut step = json!({ "id": id, "type": "log", "config": { "message": message } });
@@ -220,7 +220,8 @@ mod tests {
         let workflow = json!({ "name": "w", "steps": [step] });
         let definition: Definition = serde_json::from_value(workflow).unwrap();
         let locked = |digest: &str| {
-            let lock = PluginLock::from([("acme/poll@^1".to_owned(), digest.to_owned())]);
+            let plugin = LockedPlugin { digest: digest.to_owned(), version: None };
+            let lock = PluginLock::from([("acme/poll@^1".to_owned(), plugin)]);
             Plan::compile(&definition, 1, &lock).unwrap()
         };
         let (old, new) = (locked("sha256:1"), locked("sha256:2"));

@@ -10,6 +10,7 @@ pub use listening::{Heard, Hearing};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Map as JsonMap, Value};
 
 use crate::control::{
@@ -24,8 +25,18 @@ use crate::step_type::StepType;
 use crate::trigger::EventTrigger;
 use crate::validate::PointedError;
 
-/// Which plugin digest each plugin step type of a version is locked to: `acme/profile@^1.2` → `sha256:…`.
-pub type PluginLock = BTreeMap<String, String>;
+/// What each plugin step type of a version is locked to, as it is written: `acme/profile@^1.2`.
+pub type PluginLock = BTreeMap<String, LockedPlugin>;
+
+/// A plugin version that a workflow version is locked to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct LockedPlugin {
+    /// `sha256:` and the hex digest of its bytes.
+    pub digest: String,
+    /// The version. None in locks from before there were versions in them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
 
 /// A version, ready to run; or a block of one.
 #[derive(Debug)]
@@ -61,8 +72,8 @@ pub struct PlannedStep {
     pub kind: StepType,
     /// What it does when its turn has come.
     pub work: Work,
-    /// The digest that a plugin step is locked to.
-    pub plugin_digest: Option<String>,
+    /// What a plugin step is locked to.
+    pub plugin: Option<LockedPlugin>,
     /// The policy with its defaults.
     pub retry: RetryPolicy,
     /// `when`, parsed.
@@ -331,7 +342,7 @@ impl At<'_> {
             step: step.clone(),
             kind,
             work: work?,
-            plugin_digest: lock.get(&step.step_type).cloned(),
+            plugin: lock.get(&step.step_type).cloned(),
             retry,
             when,
             output,

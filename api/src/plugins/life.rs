@@ -100,7 +100,7 @@ pub(crate) async fn approve(
         )));
     }
     let policies = state.policies().await?;
-    let asked = standing::asked_by(&plugin);
+    let asked = plugin.asked.clone();
     if let Some((refused, owner)) = policies.refused(&asked).first() {
         let detail = format!(
             "{} does not allow plugins `{refused}`; change the policy first",
@@ -211,7 +211,7 @@ pub(crate) async fn diff(
     let name = format!("{team}/{name}");
     let from = state.store.plugin(version_of(&state, &name, &query.from)).await?;
     let to = state.store.plugin(version_of(&state, &name, &query.to)).await?;
-    let (before, after) = (standing::asked_by(&from), standing::asked_by(&to));
+    let (before, after) = (&from.asked, &to.asked);
     let changed = |field: &str| {
         let (one, other) = (&from.description[field], &to.description[field]);
         (one != other).then(|| json!({ "from": one, "to": other }))
@@ -226,8 +226,8 @@ pub(crate) async fn diff(
         "from": { "version": from.version, "digest": from.digest, "status": from.status },
         "to": { "version": to.version, "digest": to.digest, "status": to.status },
         "capabilities": {
-            "added": after.beyond(&before, standing::covers),
-            "removed": before.beyond(&after, standing::covers),
+            "added": after.beyond(before, standing::covers),
+            "removed": before.beyond(after, standing::covers),
         },
         "changed": differences,
     })))

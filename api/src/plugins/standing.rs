@@ -76,16 +76,11 @@ pub(super) fn waits_still(
     policies: &PolicyPair,
 ) -> WaitsFor {
     let missing = policies.missing_signatures(statement(plugin), &plugin.vouches);
-    waits_for(&asked_by(plugin), granted, missing)
-}
-
-/// What a version asks for.
-pub(super) fn asked_by(plugin: &Plugin) -> CapabilitySet {
-    serde_json::from_value(plugin.description["capabilities"].clone()).unwrap_or_default()
+    waits_for(&plugin.asked, granted, missing)
 }
 
 /// What signatures of a version are about.
-pub(super) fn statement(plugin: &Plugin) -> Statement<'_> {
+pub(crate) fn statement(plugin: &Plugin) -> Statement<'_> {
     Statement { name: &plugin.name, version: &plugin.version, digest: &plugin.digest }
 }
 

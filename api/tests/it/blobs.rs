@@ -82,10 +82,20 @@ async fn one_that_is_too_large_or_finds_no_room_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_begun_and_never_finished_goes() {
     let server = Server::start().await;
-    let mut writer = server.store.write_blob(store::DEFAULT_NAMESPACE, u64::MAX);
-    writer.write(&bytes(MIB)).await.unwrap();
-    drop(writer);
     let counted = "select blob_bytes from stateflow.namespaces";
+    let begun = async || {
+        let mut writer = server.store.write_blob(store::DEFAULT_NAMESPACE, u64::MAX);
+        writer.write(&bytes(MIB)).await.unwrap();
+        assert_eq!(usize::try_from(server.number(counted).await), Ok(MIB));
+        writer
+    };
+    drop(begun().await);
+    let mut look = tokio::time::interval(std::time::Duration::from_millis(5));
+    while server.number(counted).await > 0 {
+        look.tick().await;
+    }
+    // The process that wrote it was killed.
+    std::mem::forget(begun().await);
     let (day, none) = (std::time::Duration::from_hours(24), std::time::Duration::ZERO);
     assert_eq!(server.store.drop_unfinished_blobs(day).await.unwrap(), 0);
     assert_eq!(usize::try_from(server.number(counted).await), Ok(MIB));

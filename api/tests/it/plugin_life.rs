@@ -114,8 +114,8 @@ async fn a_policy_is_told_all_its_faults_and_is_not_overwritten_unseen() {
         places,
         [
             "/policy/plugins/capabilities/0",
-            "/policy/egress/1",
-            "/policy/plugins/signatures/keys/0/publicKey"
+            "/policy/plugins/signatures/keys/0/publicKey",
+            "/policy/egress/1"
         ]
     );
     let misspelt = json!({ "by": "ada", "policy": { "egres": [] } });
@@ -212,6 +212,30 @@ async fn a_key_of_the_namespace_does_not_stand_in_for_one_of_the_installation() 
         (&both.body["status"], &both.body["signedBy"]),
         (&json!("active"), &json!(["release"]))
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn signatures_that_are_required_later_hold_for_new_workflow_versions() {
+    let server = Server::start().await;
+    server.upload("?name=team/ask&version=1.0.0", well_behaved()).await;
+    assert_eq!(publishes(&server, "^1").await.status, 201);
+    let key = SecretKey::new(&[1; 32]);
+    let policy = json!({ "by": "ada", "policy": { "plugins": { "signatures": { "required": 1,
+        "keys": [{ "id": "one", "publicKey": key.public() }] } } } });
+    assert_eq!(server.put("/api/namespaces/default/policy", &policy).await.status, 200);
+    assert!(help(&publishes(&server, "^1").await).contains("1.0.0 (1 signature(s) missing)"));
+
+    let plugin = server.get("/api/plugins/team/ask/1.0.0").await;
+    let digest = plugin.body["digest"].as_str().unwrap();
+    let about = Statement { name: "team/ask", version: "1.0.0", digest };
+    let signature = BASE64_STANDARD.encode(key.sign(about));
+    let body = json!({ "keyId": "one", "signature": signature });
+    assert_eq!(
+        server.post("/api/plugins/team/ask/1.0.0/signatures", &body).await.body["status"],
+        "active"
+    );
+    assert_eq!(publishes(&server, "^1").await.status, 201);
     server.stop().await;
 }
 

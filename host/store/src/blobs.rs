@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::blob::{BlobReference, MAX_BLOB_BYTES, PIECE_BYTES};
 use sha2::{Digest, Sha256};
 use sqlx::error::ErrorKind;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
@@ -38,10 +39,12 @@ pub enum BlobError {
 }
 
 impl Store {
-    /// Begins a blob. Without [`BlobWriter::finish`] it is nobody's, and goes some time later.
+    /// Begins a blob, on a tokio runtime. Without [`BlobWriter::finish`] it is nobody's, and goes.
     pub fn write_blob(&self, namespace_id: i32, quota: u64) -> BlobWriter {
         BlobWriter {
             store: self.clone(),
+            runtime: Handle::current(),
+            loose: false,
             namespace_id,
             quota,
             id: Uuid::now_v7(),
@@ -134,10 +137,14 @@ impl Store {
     }
 }
 
-/// A blob that is being written: it holds one piece in memory.
+/// A blob that is being written: it holds one piece in memory. If it is dropped before it is finished, what was written
+/// is deleted on the runtime that it was begun on.
 #[derive(Debug)]
 pub struct BlobWriter {
     store: Store,
+    runtime: Handle,
+    /// Something of it may be stored, and nothing but this writer knows it.
+    loose: bool,
     namespace_id: i32,
     quota: u64,
     id: Uuid,
@@ -166,6 +173,7 @@ impl BlobWriter {
     pub async fn discard(&mut self) -> Result<(), BlobError> {
         (self.bytes, self.pieces) = (u64::MAX, 0);
         self.store.drop_blob(self.id).await?;
+        self.loose = false;
         Ok(())
     }
 
@@ -189,6 +197,7 @@ impl BlobWriter {
     /// One statement: the blob's row with the first piece, room in the quota, the piece.
     async fn store_piece(&mut self) -> Result<(), BlobError> {
         let piece = std::mem::take(&mut self.piece);
+        self.loose = true;
         let stored = sqlx::query!(
             "with room as (
                  update namespaces set blob_bytes = blob_bytes + length($3::bytea)
@@ -221,7 +230,7 @@ impl BlobWriter {
         if !self.piece.is_empty() || self.pieces == 0 {
             self.store_piece().await?;
         }
-        let reference = BlobReference::of(self.hasher);
+        let reference = BlobReference::of(std::mem::take(&mut self.hasher));
         let named = sqlx::query!(
             "update blobs set digest = $3
              where id = $1
@@ -241,7 +250,23 @@ impl BlobWriter {
         if !is_new {
             self.store.drop_blob(self.id).await?;
         }
+        self.loose = false;
         Ok(self.store.blob(self.namespace_id, reference).await?)
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        if !self.loose {
+            return;
+        }
+        let (store, id) = (self.store.clone(), self.id);
+        self.runtime.spawn(async move {
+            // What stays, because the database is away or a write is still under way, is deleted a day later.
+            if let Err(error) = store.drop_blob(id).await {
+                tracing::debug!(blob = %id, error = ?error, "an unfinished blob is left for later");
+            }
+        });
     }
 }
 

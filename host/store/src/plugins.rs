@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use engine::capability::CapabilitySet;
+use engine::plan::LockedPlugin;
 use engine::signature::Vouch;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,6 +10,9 @@ use uuid::Uuid;
 use crate::audit::{self, Entry};
 use crate::leases::parse;
 use crate::{Store, StoreError};
+
+/// Versions with the same bytes that are looked at.
+const MAX_TWINS: i64 = 100;
 
 /// Where a plugin version is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -55,6 +59,8 @@ pub struct Plugin {
     pub component_digest: String,
     /// Where it is in its life.
     pub status: PluginStatus,
+    /// What it asks for.
+    pub asked: CapabilitySet,
     /// What it may do; `None` until somebody has approved it.
     pub grants: Option<CapabilitySet>,
     /// Who vouches for its bytes, by the name of the key.
@@ -177,14 +183,29 @@ impl Store {
         one(&self.pool, version).await
     }
 
-    /// The plugin version with this upload digest. If there are several, with the same bytes, the one that was
-    /// granted something first.
-    pub async fn plugin_of(&self, namespace_id: i32, digest: &str) -> Result<Plugin, StoreError> {
-        let mut found = select(&self.pool, namespace_id, [None, None, Some(digest)], 100).await?;
-        let granted = found.iter().position(|plugin| plugin.grants.is_some()).unwrap_or(0);
+    /// The plugin versions with these bytes: the same may be uploaded under several names.
+    pub async fn plugins_of(
+        &self,
+        namespace_id: i32,
+        digest: &str,
+    ) -> Result<Vec<Plugin>, StoreError> {
+        select(&self.pool, namespace_id, [None, None, Some(digest)], MAX_TWINS).await
+    }
+
+    /// What a step is locked to. A lock without a version means the plugin's first one with the bytes that was granted
+    /// something.
+    pub async fn locked_plugin(
+        &self,
+        namespace_id: i32,
+        name: &str,
+        locked: &LockedPlugin,
+    ) -> Result<Plugin, StoreError> {
+        let sought = [Some(name), locked.version.as_deref(), Some(&locked.digest)];
+        let mut found = select(&self.pool, namespace_id, sought, MAX_TWINS).await?;
         if found.is_empty() {
-            return Err(StoreError::not_found("plugin", digest));
+            return Err(StoreError::not_found("plugin", format!("{name} {}", locked.digest)));
         }
+        let granted = found.iter().position(|plugin| plugin.grants.is_some()).unwrap_or(0);
         Ok(found.swap_remove(granted))
     }
 
@@ -353,7 +374,13 @@ impl TryFrom<PluginRow> for Plugin {
         let vouches = row.signed_by.into_iter().zip(row.signatures);
         let vouches = vouches.map(|(key_id, signature)| Vouch { key_id, signature });
         let grants = row.grants.as_deref().map(|text| parse("plugin grants", text)).transpose()?;
+        let description: Value = parse("plugin description", &row.description)?;
+        let asked = match description.get("capabilities") {
+            None | Some(Value::Null) => CapabilitySet::default(),
+            Some(asked) => parse("plugin capabilities", &asked.to_string())?,
+        };
         Ok(Self {
+            asked,
             name: row.name,
             version: row.version,
             digest: row.digest,
@@ -361,7 +388,7 @@ impl TryFrom<PluginRow> for Plugin {
             status: PluginStatus::of(&row.status),
             grants,
             vouches: vouches.collect(),
-            description: parse("plugin description", &row.description)?,
+            description,
             created_at: row.created_at,
             changed_at: row.changed_at,
         })

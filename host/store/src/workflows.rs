@@ -1,9 +1,11 @@
 //! Workflows and their immutable versions.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use engine::machine::State;
-use engine::plan::PluginLock;
-use serde_json::Value;
+use engine::plan::{LockedPlugin, PluginLock};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -66,7 +68,7 @@ pub struct Version {
     pub digest: String,
     /// The definition.
     pub definition: Value,
-    /// The plugin digests that the version is locked to.
+    /// The plugin versions that it is locked to.
     pub plugin_lock: PluginLock,
     /// When it was published.
     pub created_at: DateTime<Utc>,
@@ -94,7 +96,7 @@ pub struct NewVersion {
     pub name: String,
     /// The definition.
     pub definition: Value,
-    /// The plugin digests that it is locked to.
+    /// The plugin versions that it is locked to.
     pub plugin_lock: PluginLock,
     /// The events that start it.
     pub events: Vec<String>,
@@ -103,7 +105,7 @@ pub struct NewVersion {
 impl NewVersion {
     /// The digest that names the content: definition and lock.
     pub fn digest(&self) -> String {
-        let text = format!("{}\n{}", self.definition, serde_json::json!(self.plugin_lock));
+        let text = format!("{}\n{}", self.definition, json!(self.plugin_lock));
         format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())))
     }
 }
@@ -286,7 +288,8 @@ impl Store {
     pub async fn version(&self, workflow_id: Uuid, version: i32) -> Result<Version, StoreError> {
         let row = sqlx::query!(
             r#"select v.workflow_id, w.name, v.version, v.digest, v.definition::text as "definition!",
-                      v.plugin_lock::text as "plugin_lock!", v.created_at
+                      v.plugin_lock::text as "plugin_lock!", v.plugin_versions::text as "plugin_versions!",
+                      v.created_at
                from workflow_versions v
                join workflows w on w.id = v.workflow_id
                where v.workflow_id = $1 and v.version = $2"#,
@@ -302,7 +305,7 @@ impl Store {
             version: row.version,
             digest: row.digest,
             definition: parse("definition", &row.definition)?,
-            plugin_lock: parse("plugin lock", &row.plugin_lock)?,
+            plugin_lock: lock(&row.plugin_lock, &row.plugin_versions)?,
             created_at: row.created_at,
         })
     }
@@ -315,19 +318,38 @@ async fn insert_version(
     new: &NewVersion,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into workflow_versions (workflow_id, version, namespace_id, digest, definition, plugin_lock)
-         values ($1, $2, $3, $4, $5::text::json, $6::text::json)",
+        "insert into workflow_versions (workflow_id, version, namespace_id, digest, definition, plugin_lock,
+                                        plugin_versions)
+         values ($1, $2, $3, $4, $5::text::json, $6::text::json, $7::text::json)",
         workflow_id,
         version,
         new.namespace_id,
         new.digest(),
         // As text: the binary form would sort the author's fields.
         new.definition.to_string(),
-        serde_json::json!(new.plugin_lock).to_string(),
+        of_lock(new, |plugin| Some(&plugin.digest)),
+        of_lock(new, |plugin| plugin.version.as_ref()),
     )
     .execute(&mut **transaction)
     .await?;
     replace_triggers(transaction, workflow_id, version, new).await
+}
+
+/// One side of a lock, by step type, as JSON text.
+fn of_lock(new: &NewVersion, side: impl Fn(&LockedPlugin) -> Option<&String>) -> String {
+    let sides = new.plugin_lock.iter().filter_map(|(written, it)| Some((written, side(it)?)));
+    json!(sides.collect::<BTreeMap<_, _>>()).to_string()
+}
+
+/// A lock from its two sides.
+fn lock(digests: &str, versions: &str) -> Result<PluginLock, StoreError> {
+    let digests: BTreeMap<String, String> = parse("plugin lock", digests)?;
+    let mut versions: BTreeMap<String, String> = parse("plugin versions", versions)?;
+    let locked = |(written, digest)| {
+        let version = versions.remove(&written);
+        (written, LockedPlugin { digest, version })
+    };
+    Ok(digests.into_iter().map(locked).collect())
 }
 
 /// The events that start the workflow are those of its newest version.

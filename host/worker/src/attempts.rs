@@ -22,7 +22,7 @@ use tracing::Instrument;
 use crate::blobs::NamespaceBlobs;
 use crate::glimpse::Glimpse;
 use crate::metrics::WorkerMetrics;
-use crate::plugins::{Known, Plugins};
+use crate::plugins::{Known, Plugins, Wanted};
 use crate::policies::{Allowed, Policies};
 use crate::reveals::RevealRecord;
 use crate::vault::Vault;
@@ -158,12 +158,15 @@ impl Attempts {
         of_config: &Holder,
         live: Live,
     ) -> AttemptReport {
-        let Some(digest) = &start.step.plugin_digest else {
-            let message = format!("`{}` is locked to no digest", start.step.step.step_type);
+        let StartAttempt { step, .. } = &start;
+        let (StepType::Plugin(reference), Some(locked)) = (&step.kind, &step.plugin) else {
+            let message = format!("`{}` is locked to no version", step.step.step_type);
             return AttemptReport::of(Err(Failure::permanent(ErrorCode::PluginMissing, message)));
         };
+        let (name, locked) = (reference.name.clone(), locked.clone());
+        let wanted = Wanted { namespace_id, name, locked };
         // Boxed: it is rarely more than a look at two caches, and large when it is.
-        let preparing = Box::pin(self.prepare(namespace_id, digest, context, &start, of_config));
+        let preparing = Box::pin(self.prepare(wanted, context, &start, of_config));
         let (plugin, mut call) = match preparing.await {
             Ok(prepared) => prepared,
             Err(failure) => return AttemptReport::of(Err(failure)),
@@ -178,8 +181,7 @@ impl Attempts {
         let place = json!({ "executionId": execution_id, "step": step, "attempt": number });
         call.reveals = Some(RevealRecord::of(&self.store, namespace_id, &plugin.name, place));
         let running = self.metrics.plugins.begin(&plugin.name);
-        let began = Instant::now();
-        let span = tracing::debug_span!(
+        let span = tracing::info_span!(
             "plugin",
             name = plugin.name,
             %execution_id,
@@ -188,11 +190,12 @@ impl Attempts {
         );
         let calling = self.plugins.sandbox().call(&plugin.plugin, call).instrument(span);
         let called = tokio::time::timeout(bound, calling).await;
-        drop((running, stop_with_us));
+        drop(stop_with_us);
         let Ok(called) = called else {
+            running.overdue();
             return AttemptReport::of(Err(timed_out(start.timeout_ms)));
         };
-        self.metrics.plugins.ended(&plugin.name, began.elapsed(), &called);
+        running.end(&called);
         self.metrics.plugins.pooled(self.plugins.sandbox().pool());
         let mut report = called.report;
         let seen = holder.map_or_else(Vec::new, |holder| holder.revealed());
@@ -203,14 +206,14 @@ impl Attempts {
     /// The plugin, and its call but for the config.
     async fn prepare(
         &self,
-        namespace_id: i32,
-        digest: &str,
+        wanted: Wanted,
         context: AttemptContext,
         start: &StartAttempt,
         of_config: &Holder,
     ) -> Result<(Arc<Known>, PluginCall), Failure> {
         let metrics = &self.metrics.plugins;
-        let plugin = self.plugins.get(namespace_id, &context.namespace, digest, metrics).await?;
+        let namespace_id = wanted.namespace_id;
+        let plugin = self.plugins.get(&context.namespace, wanted, metrics).await?;
         let allowed = self.policies.of(namespace_id, &context.namespace).await?;
         let reach = self.policies.reach(&allowed, &plugin.name, &plugin.grants, &start.step)?;
         let of_config = of_config.narrowed(|name| may_be_in_config(&allowed, &start.step, name));

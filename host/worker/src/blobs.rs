@@ -57,6 +57,7 @@ impl Blobs for NamespaceBlobs {
     }
 
     fn begin(&self) -> Box<dyn BlobSink> {
+        let _worker = self.runtime.enter();
         let writer = Some(self.store.write_blob(self.namespace_id, self.quota));
         Box::new(Sink { writer, runtime: self.runtime.clone() })
     }

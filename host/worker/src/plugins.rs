@@ -1,9 +1,10 @@
-//! Plugins by digest: fetched from the store and compiled, or loaded, on first use.
+//! The plugin versions that steps are locked to: fetched from the store and compiled, or loaded, on first use.
 
 use std::sync::Arc;
 
 use engine::capability::CapabilitySet;
 use engine::failure::{ErrorCode, Failure};
+use engine::plan::LockedPlugin;
 use moka::future::Cache;
 use sandbox::{Prepared, Sandbox};
 use store::{Store, StoreError};
@@ -11,7 +12,7 @@ use store::{Store, StoreError};
 use crate::apart::{apart, patiently};
 use crate::metrics::PluginMetrics;
 
-/// Digests whose plugin is kept at hand. The sandbox bounds the machine code behind them.
+/// Versions that are kept at hand. The sandbox bounds the machine code behind them.
 const KEPT: u64 = 1_000;
 
 /// A plugin that can be called, and what it may do.
@@ -22,11 +23,20 @@ pub(crate) struct Known {
     pub(crate) grants: CapabilitySet,
 }
 
+/// The version that a step is locked to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) namespace_id: i32,
+    /// `team/name`.
+    pub(crate) name: String,
+    pub(crate) locked: LockedPlugin,
+}
+
 #[derive(Clone)]
 pub(crate) struct Plugins {
     store: Store,
     sandbox: Sandbox,
-    cache: Cache<(i32, String), Arc<Known>>,
+    cache: Cache<Wanted, Arc<Known>>,
 }
 
 impl Plugins {
@@ -41,30 +51,29 @@ impl Plugins {
     /// The plugin, ready to be called.
     pub(crate) async fn get(
         &self,
-        namespace_id: i32,
         namespace: &str,
-        digest: &str,
+        wanted: Wanted,
         metrics: &PluginMetrics,
     ) -> Result<Arc<Known>, Failure> {
         let loader = self.clone();
         let (namespace, metrics) = (namespace.to_owned(), metrics.clone());
-        let wanted = digest.to_owned();
-        let load =
-            apart(async move { loader.load(namespace_id, &namespace, &wanted, &metrics).await });
-        let key = (namespace_id, digest.to_owned());
+        let key = wanted.clone();
+        let load = apart(async move { loader.load(&namespace, &wanted, &metrics).await });
         self.cache.try_get_with(key, load).await.map_err(|failure: Arc<Failure>| (*failure).clone())
     }
 
     async fn load(
         &self,
-        namespace_id: i32,
         namespace: &str,
-        digest: &str,
+        wanted: &Wanted,
         metrics: &PluginMetrics,
     ) -> Result<Arc<Known>, Failure> {
+        let Wanted { namespace_id, name, locked } = wanted;
+        let digest = locked.digest.as_str();
         let unread = |error| unread(digest, error);
-        let stored =
-            patiently(|| self.store.plugin_of(namespace_id, digest)).await.map_err(unread)?;
+        let stored = patiently(|| self.store.locked_plugin(*namespace_id, name, locked))
+            .await
+            .map_err(unread)?;
         let known = |plugin: Prepared| {
             metrics.loaded(&stored.name, plugin.receipt().cached);
             let grants = stored.grants.clone().unwrap_or_default();
@@ -73,7 +82,7 @@ impl Plugins {
         if let Some(plugin) = self.sandbox.cached(&stored.component_digest).await {
             return Ok(known(plugin));
         }
-        let component = patiently(|| self.store.plugin_component(namespace_id, digest))
+        let component = patiently(|| self.store.plugin_component(*namespace_id, digest))
             .await
             .map_err(unread)?;
         let prepared = self.sandbox.prepare(namespace, &component).await;

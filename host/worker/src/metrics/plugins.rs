@@ -2,8 +2,9 @@
 //! by what a guest says.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use engine::failure::ErrorCode;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use sandbox::{PluginReport, Pool};
 
@@ -97,14 +98,17 @@ impl PluginMetrics {
 
     /// A call begins; it is under way until this is dropped.
     pub(crate) fn begin(&self, plugin: &str) -> Running {
-        let gauge = self.running.with_label_values(&[plugin]);
-        gauge.inc();
-        Running(gauge)
+        self.running.with_label_values(&[plugin]).inc();
+        Running {
+            metrics: self.clone(),
+            plugin: plugin.to_owned(),
+            began: Instant::now(),
+            told: false,
+        }
     }
 
-    /// A call has ended.
     #[expect(clippy::cast_precision_loss, reason = "a histogram's buckets are coarser")]
-    pub(crate) fn ended(&self, plugin: &str, wall: Duration, report: &PluginReport) {
+    fn ended(&self, plugin: &str, wall: Duration, report: &PluginReport) {
         let code = report.report.outcome.failure().map_or("", |failure| failure.code.as_str());
         self.calls.with_label_values(&[plugin, code]).inc();
         self.wall.with_label_values(&[plugin]).observe(wall.as_secs_f64());
@@ -134,11 +138,40 @@ impl PluginMetrics {
     }
 }
 
-/// A call that is under way.
-pub(crate) struct Running(prometheus::IntGauge);
+/// A call that is under way. One that is dropped before it has a report was cancelled: nobody waited for what the
+/// sandbox would have said.
+pub(crate) struct Running {
+    metrics: PluginMetrics,
+    plugin: String,
+    began: Instant,
+    told: bool,
+}
+
+impl Running {
+    /// It has ended, and this came of it.
+    pub(crate) fn end(mut self, report: &PluginReport) {
+        self.told = true;
+        self.metrics.ended(&self.plugin, self.began.elapsed(), report);
+    }
+
+    /// It did not end in its time, nor in the time that the sandbox has to stop it.
+    pub(crate) fn overdue(mut self) {
+        self.told = true;
+        self.count(ErrorCode::Timeout);
+    }
+
+    fn count(&self, code: ErrorCode) {
+        self.metrics.calls.with_label_values(&[self.plugin.as_str(), code.as_str()]).inc();
+        let wall = self.metrics.wall.with_label_values(&[self.plugin.as_str()]);
+        wall.observe(self.began.elapsed().as_secs_f64());
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.dec();
+        self.metrics.running.with_label_values(&[self.plugin.as_str()]).dec();
+        if !self.told {
+            self.count(ErrorCode::Cancelled);
+        }
     }
 }

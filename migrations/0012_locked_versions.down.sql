@@ -1,0 +1,1 @@
+alter table workflow_versions drop column plugin_versions;
