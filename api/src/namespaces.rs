@@ -4,7 +4,6 @@ use axum::extract::{Path, State};
 use axum::response::Json;
 use engine::diagnostic::Diagnostic;
 use engine::policy::Policy;
-use engine::signature::check_public_key;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::audit::{Entry, Recorded};
@@ -121,10 +120,6 @@ fn checked(policy: &Value) -> Result<Policy, ApiError> {
     faults.extend(policy.egress.iter().flatten().enumerate().filter_map(|(at, rule)| {
         let error = rule.parse::<egress::Rule>().err()?;
         Some((format!("/egress/{at}"), format!("`{rule}`: {error}")))
-    }));
-    faults.extend(policy.plugins.signatures.keys.iter().enumerate().filter_map(|(at, key)| {
-        let error = check_public_key(&key.public_key).err()?;
-        Some((format!("/plugins/signatures/keys/{at}/publicKey"), error.to_string()))
     }));
     if faults.is_empty() {
         return Ok(policy);

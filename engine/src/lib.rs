@@ -22,6 +22,7 @@ pub mod attempt;
 pub mod blob;
 pub mod callback;
 pub mod capability;
+pub mod cut;
 pub mod failure;
 pub mod placeholder;
 pub mod policy;

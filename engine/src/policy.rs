@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::{Capability, CapabilityKind};
+use crate::signature::check_public_key;
 
 mod pair;
 
@@ -133,6 +134,10 @@ impl Policy {
                 let message = format!("it is the key `{}` again, and counts once", other.id);
                 faults.push((format!("/plugins/signatures/keys/{at}/publicKey"), message));
             }
+            if let Err(error) = check_public_key(&key.public_key) {
+                let place = format!("/plugins/signatures/keys/{at}/publicKey");
+                faults.push((place, error.to_string()));
+            }
         }
         faults
     }
@@ -177,6 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::signature::SecretKey;
 
     fn policy(value: serde_json::Value) -> Policy {
         serde_json::from_value(value).unwrap()
@@ -207,11 +213,12 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_with_its_place() {
+        let [one, other] = [1, 2].map(|seed| SecretKey::new(&[seed; 32]).public());
         let policy = policy(json!({ "plugins": {
             "capabilities": ["log", "files"],
-            "signatures": { "required": 4, "keys": [
-                { "id": "k", "publicKey": "a" }, { "id": "k", "publicKey": "b" },
-                { "id": "l", "publicKey": "a" }] } } }));
+            "signatures": { "required": 5, "keys": [
+                { "id": "k", "publicKey": one }, { "id": "k", "publicKey": other },
+                { "id": "l", "publicKey": one }, { "id": "m", "publicKey": "short" }] } } }));
         let places: Vec<_> = policy.faults().into_iter().map(|(place, _)| place).collect();
         assert_eq!(
             places,
@@ -219,7 +226,8 @@ mod tests {
                 "/plugins/capabilities/1",
                 "/plugins/signatures/required",
                 "/plugins/signatures/keys/1/id",
-                "/plugins/signatures/keys/2/publicKey"
+                "/plugins/signatures/keys/2/publicKey",
+                "/plugins/signatures/keys/3/publicKey"
             ]
         );
         assert!(serde_json::from_value::<Policy>(json!({ "plugin": {} })).is_err());

@@ -32,6 +32,7 @@ mod messages;
 mod outage;
 mod overload;
 mod plugin_life;
+mod plugin_requests;
 mod protocol;
 mod recovery;
 mod requests;

@@ -115,6 +115,9 @@ pub(crate) struct RunPluginOptions {
     /// A rule of egress beside the manifest's, such as `http://127.0.0.1:8080`; may be repeated.
     #[arg(long, value_name = "RULE")]
     pub(crate) allow_host: Vec<String>,
+    /// A secret for what the manifest asks for, sent only where requests may go; may be repeated.
+    #[arg(long, value_name = "NAME=@FILE")]
+    pub(crate) secret: Vec<String>,
     /// Call a plugin that suspends itself again at once, with what it has left, until it is done.
     #[arg(long)]
     pub(crate) resume: bool,

@@ -10,6 +10,7 @@ mod inspect;
 mod keys;
 mod list;
 mod local_blobs;
+mod local_secrets;
 mod manifest;
 mod new;
 mod push;

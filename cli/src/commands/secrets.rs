@@ -128,11 +128,16 @@ fn read_value() -> anyhow::Result<Zeroizing<String>> {
     }
     let mut value = Zeroizing::new(String::new());
     input.lock().take(MOST).read_to_string(&mut value).context("cannot read the value")?;
+    drop_newline(&mut value);
+    Ok(value)
+}
+
+/// Editors end files with one.
+pub(super) fn drop_newline(value: &mut String) {
     if value.ends_with('\n') {
         value.pop();
         if value.ends_with('\r') {
             value.pop();
         }
     }
-    Ok(value)
 }

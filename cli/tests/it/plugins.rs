@@ -6,11 +6,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::mpsc::{Receiver, channel};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::signature::Statement;
 use serde_json::{Value, json};
+use testing::guests::{Sending, sending};
 
 use crate::development::{Dev, STATEFLOW};
 
@@ -37,22 +39,15 @@ fn answering(text: &str) -> Vec<u8> {
     wat::parse_str(source).unwrap()
 }
 
-/// A plugin of the world `step` that asks for this URL, and answers whether that was answered: 1 or 0.
+/// A plugin of the world `step` that asks for this URL, and answers the status, or 100 if there was none.
 fn asking(version: &str, url: &str) -> Vec<u8> {
+    asking_with(version, url, None)
+}
+
+/// The same, with what stands for a secret in the header `x-key`.
+fn asking_with(version: &str, url: &str, secret: Option<&str>) -> Vec<u8> {
     let manifest = json!({ "name": "acme/ask", "version": version }).to_string();
-    let import = r#"(import "stateflow:plugin/http@1.0.0" "send"
-        (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
-    let data = format!(r#"(data (i32.const 2048) "GET") (data (i32.const 2080) {url:?})"#);
-    let body = format!(
-        "(call $send
-            (i32.const 2048) (i32.const 3) (i32.const 2080) (i32.const {length})
-            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-            (i32.const 0) (i32.const 0) (i32.const 512))
-        (i32.store8 (i32.const 2048) (i32.sub (i32.const 49) (i32.load8_u (i32.const 512))))
-        (call $answer (i32.const 2048) (i32.const 1))",
-        length = url.len(),
-    );
-    testing::guests::step(&manifest, import, &data, &body)
+    sending(&manifest, &Sending { method: "GET", url, secret, ..Sending::default() })
 }
 
 fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
@@ -92,27 +87,29 @@ fn a_plugin_runs_here_as_it_would_on_a_server() {
     assert_eq!(plugin(&["run", "good.wasm", "--input", "{"], folder.path()).status.code(), Some(2));
 }
 
-/// Answers every request with 200.
-fn serve() -> u16 {
+/// Answers every request with 200, and hands on how it begins.
+fn serve() -> (u16, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let (tell, heard) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            // The beginning is enough: the answer is the same for all.
-            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let (mut stream, mut beginning) = (stream.unwrap(), [0; 4096]);
+            let length = stream.read(&mut beginning).unwrap();
+            // Nobody may listen.
+            let _ = tell.send(String::from_utf8_lossy(&beginning[..length]).into_owned());
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
                 .unwrap();
         }
     });
-    port
+    (port, heard)
 }
 
 #[test]
 fn a_plugin_that_runs_here_reaches_what_is_named_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let origin = format!("http://127.0.0.1:{}", serve());
+    let origin = format!("http://127.0.0.1:{}", serve().0);
     write(folder.path(), "ask.wasm", asking("1.0.0", &origin));
     let naming = |hosts: &[&str]| {
         let manifest = json!({ "capabilities": { "hosts": hosts } });
@@ -123,12 +120,35 @@ fn a_plugin_that_runs_here_reaches_what_is_named_and_nothing_else() {
         (out(&run).trim().to_owned(), run.status.code())
     };
     naming(&[]);
-    assert_eq!(answer(&[]), ("0".to_owned(), Some(0)));
-    assert_eq!(answer(&["--allow-host", "http://127.0.0.2:1"]), ("0".to_owned(), Some(0)));
-    assert_eq!(answer(&["--allow-host", &origin]), ("1".to_owned(), Some(0)));
+    assert_eq!(answer(&[]), ("100".to_owned(), Some(0)));
+    assert_eq!(answer(&["--allow-host", "http://127.0.0.2:1"]), ("100".to_owned(), Some(0)));
+    assert_eq!(answer(&["--allow-host", &origin]), ("200".to_owned(), Some(0)));
     assert_eq!(answer(&["--allow-host", "no rule"]), (String::new(), Some(2)));
     naming(&[&origin]);
-    assert_eq!(answer(&[]), ("1".to_owned(), Some(0)));
+    assert_eq!(answer(&[]), ("200".to_owned(), Some(0)));
+}
+
+#[test]
+fn a_plugin_that_runs_here_sends_secrets_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, heard) = serve();
+    let origin = format!("http://127.0.0.1:{port}");
+    write(folder.path(), "ask.wasm", asking_with("1.0.0", &origin, Some("api-key")));
+    let capabilities = json!({ "hosts": [&origin], "secrets": ["api-key"] });
+    let manifest = json!({ "capabilities": capabilities }).to_string();
+    write(folder.path(), "stateflow.plugin.json", manifest);
+    write(folder.path(), "key.txt", "correct-horse-battery\n");
+    let run = plugin(&["run", "ask.wasm", "--secret", "api-key=@key.txt"], folder.path());
+    assert_eq!(out(&run).trim(), "200", "{}", err(&run));
+    let request = heard.recv().unwrap();
+    assert!(request.contains("x-key: correct-horse-battery\r\n"), "{request}");
+    assert!(!err(&run).contains("correct-horse"), "{}", err(&run));
+    for (bad, code) in
+        [("api-key=correct-horse", 2), ("1x=@key.txt", 2), ("api-key=@absent.txt", 1)]
+    {
+        let run = plugin(&["run", "ask.wasm", "--secret", bad], folder.path());
+        assert_eq!(run.status.code(), Some(code), "{bad}: {}", err(&run));
+    }
 }
 
 #[test]

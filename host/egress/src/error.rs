@@ -19,7 +19,9 @@ pub enum EgressError {
     #[error("{0}")]
     Denied(Box<Denial>),
     /// A secret may not go there.
-    #[error("the secret `{name}` may not be sent to {destination}")]
+    #[error(
+        "the secret `{name}` may not be sent to {destination}: set it with `{destination}` among its destinations"
+    )]
     Secret {
         /// The secret's name.
         name: String,
@@ -57,7 +59,7 @@ pub enum EgressError {
         cause: String,
     },
     /// The deadline passed.
-    #[error("{host} did not answer before the attempt's deadline")]
+    #[error("{host} did not answer in time")]
     Timeout {
         /// Who did not.
         host: String,

@@ -74,6 +74,8 @@ pub(crate) struct Work {
 /// How the attempt ended, before anybody judges it.
 pub(crate) struct Ended {
     pub(crate) outcome: Result<Ending, Interruption>,
+    /// It ended at its deadline or after it.
+    pub(crate) late: bool,
     pub(crate) fuel_used: u64,
     pub(crate) peak_memory_bytes: u64,
     /// How long it was on a processor, the host functions that it called included.
@@ -119,9 +121,11 @@ impl Attempt {
                 Ok(result) => result.map_err(interruption),
             },
         };
+        let late = Instant::now() >= self.deadline;
         self.streams.stderr.flush_line();
         Ended {
             outcome,
+            late,
             fuel_used: self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0)),
             peak_memory_bytes: store.data().limiter.peak_bytes(),
             busy: Duration::from_nanos(busy.into_inner()),
@@ -174,6 +178,7 @@ impl Ended {
     fn unstarted(error: wasmtime::Error) -> Self {
         Self {
             outcome: Err(Interruption::Trapped(error)),
+            late: false,
             fuel_used: 0,
             peak_memory_bytes: 0,
             busy: Duration::ZERO,

@@ -32,7 +32,7 @@ struct Suspended;
 impl progress::Host for Guest {
     async fn heartbeat(&mut self, note: String) -> wasmtime::Result<()> {
         self.calls.count(Import::Progress);
-        self.progress.live.note(note);
+        self.progress.live.note(&note);
         Ok(())
     }
 

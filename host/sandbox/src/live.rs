@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use engine::{attempt::LogLine, suspension::MAX_NOTE_BYTES};
+use engine::{attempt::LogLine, cut::cut, suspension::MAX_NOTE_BYTES};
 use tokio::sync::Notify;
 
 use crate::{config::LogLimits, log_buffer::LogBuffer};
@@ -19,8 +19,8 @@ struct Inner {
 }
 
 impl Live {
-    pub(crate) fn note(&self, mut text: String) {
-        text.truncate(text.floor_char_boundary(MAX_NOTE_BYTES));
+    pub(crate) fn note(&self, text: &str) {
+        let text = cut(text, MAX_NOTE_BYTES).into_owned();
         *self.0.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
         self.0.changed.notify_one();
     }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::attempt::{LogLevel, LogLine};
+use engine::cut::cut;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
@@ -51,7 +52,7 @@ impl LogBuffer {
         let fields = Map::from_iter([("egress".to_owned(), facts)]);
         self.with(|inner| {
             // Hosts and methods are the guest's words.
-            let message = prefix(message, inner.limits.line_bytes).to_owned();
+            let message = cut(message, inner.limits.line_bytes).into_owned();
             if inner.lines.len() - inner.own >= MAX_RECEIPTS {
                 inner.dropped += 1;
                 return;
@@ -109,33 +110,28 @@ impl Inner {
             return;
         }
         let room = self.limits.line_bytes.min(self.limits.total_bytes - self.bytes);
-        let kept = prefix(message, room);
-        let mut cut = kept.len() < message.len();
+        let kept = cut(message, room).into_owned();
+        let mut truncated = message.len() > room;
         let mut used = kept.len();
         let mut map = Map::new();
         for (key, value) in fields {
             let size = key.len() + value.len();
             if used + size > room {
-                cut = true;
+                truncated = true;
                 break;
             }
             used += size;
             map.insert(key, Value::String(value));
         }
-        if cut {
+        if truncated {
             map.insert("truncated".into(), Value::Bool(true));
         }
         // An empty line costs something too, or a flood of them would be limited by their number
         // alone.
         self.bytes += used.max(1);
         self.own += 1;
-        self.lines.push(LogLine { level, message: kept.to_owned(), fields: map });
+        self.lines.push(LogLine { level, message: kept, fields: map });
     }
-}
-
-/// The longest start of the text that is at most so many bytes and whole characters.
-fn prefix(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }
 
 #[cfg(test)]
@@ -172,10 +168,10 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_between_characters() {
-        let buffer = buffer(2, 4, 100);
-        buffer.push(LogLevel::Info, "abcä", vec![]);
+        let buffer = buffer(2, 6, 100);
+        buffer.push(LogLevel::Info, "abcdeä", vec![]);
         let lines = buffer.finish();
-        assert_eq!(lines[0].message, "abc");
+        assert_eq!(lines[0].message, "abc…");
         assert_eq!(lines[0].fields["truncated"], true);
     }
 
@@ -196,7 +192,7 @@ mod tests {
             buffer.push(LogLevel::Info, "0123456789", vec![]);
         }
         let lines = buffer.finish();
-        assert_eq!(lines[1].message, "01234");
+        assert_eq!(lines[1].message, "01…");
         assert_eq!(lines[2].fields["dropped"], 1);
     }
 }

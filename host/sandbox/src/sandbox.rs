@@ -439,7 +439,7 @@ fn host_failed() -> Failure {
 fn no_slot(bench: &Bench<'_>) -> Failure {
     let mut failure = bench.timed_out();
     failure.message = format!(
-        "no slot for the plugin was free in time; the limit is {} calls at once",
+        "no slot for the plugin was free in time; the limit is {} calls at once, or what policies say",
         bench.config.max_concurrent_calls
     );
     failure

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_cut_and_not_collected() {
         let limits = LogLimits { line_bytes: 4, ..LogLimits::default() };
-        assert_eq!(messages(&[b"0123", b"4567", b"89\nab\n"], limits), ["0123", "ab"]);
+        assert_eq!(messages(&[b"0123", b"4567", b"89\nab\n"], limits), ["0…", "ab"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use engine::{
     attempt::Outcome,
+    cut::cut,
     failure::{ErrorCode, Failure, RetryAdvice},
 };
 use serde_json::{Value, json};
@@ -18,6 +19,9 @@ use crate::{
 
 /// Lines of a failed program's log that go into the failure's details.
 const STDERR_TAIL: usize = 10;
+
+/// What is shown of an output that is not JSON, in bytes.
+const OUTPUT_SHOWN_BYTES: usize = 200;
 
 /// Frames of a trap's backtrace that go into the failure's details.
 const MAX_FRAMES: usize = 8;
@@ -36,7 +40,21 @@ impl Bench<'_> {
             (Some(suspension), Err(Interruption::Trapped(_))) => {
                 Outcome::Suspended(Box::new(suspension))
             }
-            _ => self.result(ended).into(),
+            _ => {
+                let late = ended.late;
+                self.result(ended).map_err(|failure| self.in_time(failure, late)).into()
+            }
+        }
+    }
+
+    /// A request that waited until the deadline fails at it, and the guest may still say so before it is stopped. Which
+    /// comes first is chance; the code must not be.
+    fn in_time(&self, failure: Failure, late: bool) -> Failure {
+        match failure.code {
+            ErrorCode::PluginError | ErrorCode::GuestTrap if late => self
+                .timed_out()
+                .with_details(json!({ "timeoutMs": self.timeout_ms(), "said": failure.message })),
+            _ => failure,
         }
     }
 
@@ -50,7 +68,7 @@ impl Bench<'_> {
             Ok(Ending::Returned(true)) => self.output(&self.streams.stdout.take()),
             Ok(Ending::Returned(false)) => Err(self.exited(1)),
             Ok(Ending::MinimalError(text)) => {
-                Err(Failure::new(ErrorCode::PluginError, self.shortened(text)))
+                Err(Failure::new(ErrorCode::PluginError, self.shortened(&text)))
             }
             Ok(Ending::StepError(error)) => Err(self.step_error(error)),
             Err(Interruption::Deadline) => Err(self.timed_out()),
@@ -61,12 +79,16 @@ impl Bench<'_> {
 
     /// The attempt passed its wall clock.
     pub(crate) fn timed_out(&self) -> Failure {
-        let ms = u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX);
+        let ms = self.timeout_ms();
         Failure::new(
             ErrorCode::Timeout,
-            format!("plugin was stopped after {ms} ms; raise the step's timeout or do less in it"),
+            format!("plugin was stopped after {ms} ms; do less in it, or raise the step's timeout and what policies allow"),
         )
         .with_details(json!({ "timeoutMs": ms }))
+    }
+
+    fn timeout_ms(&self) -> u64 {
+        u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn trapped(&self, error: &wasmtime::Error, denials: u32) -> Result<Value, Failure> {
@@ -103,7 +125,7 @@ impl Bench<'_> {
             } else {
                 format!("plugin's output is not JSON: {error}")
             };
-            let start: String = String::from_utf8_lossy(text).chars().take(200).collect();
+            let start = cut(&String::from_utf8_lossy(text), OUTPUT_SHOWN_BYTES).into_owned();
             Failure::permanent(ErrorCode::PluginError, message)
                 .with_details(json!({ "output": start }))
         })
@@ -127,13 +149,13 @@ impl Bench<'_> {
     fn guest_failure(&self, failure: GuestFailure) -> Failure {
         // Details that are not JSON are still worth showing.
         let details = failure.details.map(|text| {
-            serde_json::from_str(&text).unwrap_or_else(|_| Value::from(self.shortened(text)))
+            serde_json::from_str(&text).unwrap_or_else(|_| Value::from(self.shortened(&text)))
         });
-        let mut facts = json!({ "code": self.shortened(failure.code) });
+        let mut facts = json!({ "code": self.shortened(&failure.code) });
         if let Some(details) = details {
             facts["details"] = details;
         }
-        Failure::new(ErrorCode::PluginError, self.shortened(failure.message)).with_details(facts)
+        Failure::new(ErrorCode::PluginError, self.shortened(&failure.message)).with_details(facts)
     }
 
     fn exited(&self, code: i32) -> Failure {
@@ -146,7 +168,7 @@ impl Bench<'_> {
         let fuel = self.limits.fuel;
         Failure::permanent(
             ErrorCode::FuelExhausted,
-            format!("plugin used up its {fuel} fuel; raise the step's fuel limit or do less in it"),
+            format!("plugin used up its {fuel} fuel; do less in it, or raise the step's limit and what policies allow"),
         )
         .with_details(json!({ "fuel": fuel }))
     }
@@ -175,9 +197,8 @@ impl Bench<'_> {
     }
 
     /// A guest's words, no longer than a line of its log.
-    fn shortened(&self, mut text: String) -> String {
-        text.truncate(text.floor_char_boundary(self.config.logs.line_bytes));
-        text
+    fn shortened(&self, text: &str) -> String {
+        cut(text, self.config.logs.line_bytes).into_owned()
     }
 }
 

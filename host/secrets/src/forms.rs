@@ -30,6 +30,9 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// Lines of a value that are as long as this are forms as well: keys are logged line by line.
+const MIN_LINE_BYTES: usize = 24;
+
 /// All forms of a value, each once.
 pub(crate) fn of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::from([value.as_bytes().to_vec()]);
@@ -44,6 +47,9 @@ pub(crate) fn of(value: &str) -> BTreeSet<Vec<u8>> {
     for encoded in percent_forms(value.as_bytes()) {
         add(encoded);
     }
+    let lines = value.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE_BYTES);
+    // What all keys have in common is no secret: RFC 7468, section 2.
+    lines.filter(|line| !line.starts_with("-----")).for_each(|line| add(line.to_owned()));
     add(hex::encode(value));
     add(hex::encode_upper(value));
     for alignment in 0..3 {
@@ -146,6 +152,14 @@ mod tests {
         ] {
             assert!(forms.contains(form.as_bytes()), "{form}");
         }
+    }
+
+    #[test]
+    fn a_key_s_lines_are_forms_and_its_label_is_none() {
+        let (label, line) = ("-----BEGIN PRIVATE KEY-----", "MC4CAQAwBQYDK2VwBCIEIA==");
+        let forms = of(&format!("{label}\n{line}\nshort\n"));
+        let has = |text: &str| forms.contains(text.as_bytes());
+        assert_eq!([has(line), has(label), has("short")], [true, false, false]);
     }
 
     #[test]

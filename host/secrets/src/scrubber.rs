@@ -5,19 +5,21 @@
 //! ```
 //!
 //! The automaton knows only beginnings, so that a namespace full of certificates does not take a gigabyte.
-//! A form that the end of the text cuts off counts too: texts are cut where people read them.
+//! A form that the end of the text cuts off counts too: texts are cut where people read them. Before the mark that says
+//! so, a few of its bytes are enough.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use engine::attempt::{AttemptReport, LogLine, Outcome};
+use engine::cut::CUT_MARK;
 use engine::failure::Failure;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::forms;
-use crate::secret::SecretValue;
+use crate::secret::{MIN_VALUE_BYTES, SecretValue};
 
 /// So much of each form is in the automaton.
 const HEAD_BYTES: usize = 32;
@@ -32,6 +34,7 @@ const REST: &[u8] = b"[secrets]";
 #[derive(Default)]
 pub struct Scrubber {
     automaton: Option<AhoCorasick>,
+    /// In the order of their bytes.
     forms: Vec<Form>,
     /// For each of the automaton's patterns, the forms that may begin where it was found, the longest first.
     candidates: Vec<Vec<usize>>,
@@ -55,6 +58,7 @@ impl Scrubber {
                 }),
             );
         }
+        forms.sort_unstable_by(|a, b| a.bytes.cmp(&b.bytes));
         let mut by_head = BTreeMap::<&[u8], Vec<usize>>::new();
         for (index, form) in forms.iter().enumerate() {
             by_head.entry(head(&form.bytes)).or_default().push(index);
@@ -76,6 +80,11 @@ impl Scrubber {
 
     /// The bytes without secrets; `None` if there are none in them.
     pub fn bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let clean = self.without_forms(bytes);
+        self.without_starts(clean.as_deref().unwrap_or(bytes)).or(clean)
+    }
+
+    fn without_forms(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let automaton = self.automaton.as_ref()?;
         let mut work = FREE_WORK.saturating_add(bytes.len().saturating_mul(WORK_PER_BYTE));
         let (mut clean, mut copied, mut at) = (Vec::new(), 0, 0);
@@ -102,6 +111,37 @@ impl Scrubber {
         }
         clean.extend_from_slice(&bytes[copied..]);
         Some(clean)
+    }
+
+    /// Takes out what is left of forms before the marks of cuts.
+    fn without_starts(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if self.is_empty() {
+            return None;
+        }
+        let (mut clean, mut copied, mut last) = (Vec::new(), 0, 0);
+        for mark in memchr::memmem::find_iter(bytes, CUT_MARK) {
+            let from = last.max(mark.saturating_sub(HEAD_BYTES));
+            last = mark + CUT_MARK.len();
+            let starts = from..(mark + 1).saturating_sub(MIN_VALUE_BYTES);
+            let cut_off =
+                starts.into_iter().find_map(|at| Some((at, self.started_by(&bytes[at..mark])?)));
+            if let Some((at, form)) = cut_off {
+                clean.extend_from_slice(&bytes[copied..at]);
+                clean.extend_from_slice(&form.stands_in);
+                copied = mark;
+            }
+        }
+        if copied == 0 {
+            return None;
+        }
+        clean.extend_from_slice(&bytes[copied..]);
+        Some(clean)
+    }
+
+    /// A form that begins like this and goes on.
+    fn started_by(&self, rest: &[u8]) -> Option<&Form> {
+        let at = self.forms.partition_point(|form| form.bytes.as_slice() < rest);
+        self.forms.get(at).filter(|form| form.bytes.starts_with(rest))
     }
 
     fn form_at(&self, text: &[u8], candidates: &[usize], work: &mut usize) -> Verdict<'_> {

@@ -1,10 +1,14 @@
 //! Plugins for tests, in the text format, so that no toolchain is needed.
 
+mod sending;
+
 use std::path::Path;
 use std::process::Command;
 
 use wit_component::StringEncoding;
 use wit_parser::Resolve;
+
+pub use sending::{Sending, sending};
 
 /// The worlds that plugins are built for.
 const WIT: &str = include_str!("../../../sdk/wit/v1/stateflow-plugin.wit");

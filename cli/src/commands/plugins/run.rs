@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::admitting::{admit, sandbox};
 use super::check::refuse;
 use super::local_blobs::LocalBlobs;
+use super::local_secrets;
 use crate::arguments::RunPluginOptions;
 use crate::commands::executions::read_json;
 use crate::output::{self, Usage};
@@ -33,8 +34,10 @@ pub(super) async fn run(options: RunPluginOptions, as_json: bool) -> anyhow::Res
         Ok(local) => local,
         Err(problems) => return refuse(&options.plugin.file, &problems, as_json),
     };
+    let rules = rules(&local.asked, &options.allow_host)?;
     let call = PluginCall {
-        reach: Some(reach(&local.asked, &options.allow_host)?),
+        holder: Some(local_secrets::holder(&options.secret, &local.asked, &rules)?),
+        reach: Some(reach(rules)?),
         blobs: Some(Arc::new(LocalBlobs::default())),
         ..PluginCall::new(attempt(1), config, limits(&options, sandbox.default_limits()))
     };
@@ -123,14 +126,19 @@ fn limits(options: &RunPluginOptions, defaults: CallLimits) -> CallLimits {
     }
 }
 
-/// What the manifest names and the command line adds, on the internet and on this machine.
-fn reach(asked: &CapabilitySet, added: &[String]) -> anyhow::Result<Reach> {
-    let named = asked.subjects(CapabilityKind::Http);
-    let rules: Result<Vec<Rule>, _> = named
-        .chain(added.iter().map(String::as_str))
-        .map(|rule| rule.parse().map_err(|error| Usage(format!("--allow-host {rule}: {error}"))))
-        .collect();
-    let party = Party { name: "the manifest and --allow-host".into(), rules: rules? };
+/// What the manifest names and the command line adds.
+fn rules(asked: &CapabilitySet, added: &[String]) -> anyhow::Result<Vec<Rule>> {
+    let all = asked.subjects(CapabilityKind::Http).chain(added.iter().map(String::as_str));
+    let parsed = all.map(|rule| {
+        let rule = rule.parse().map_err(|error| Usage(format!("--allow-host {rule}: {error}")))?;
+        Ok(rule)
+    });
+    parsed.collect()
+}
+
+/// On the internet and on this machine.
+fn reach(rules: Vec<Rule>) -> anyhow::Result<Reach> {
+    let party = Party { name: "the manifest and --allow-host".into(), rules };
     let grant = Grant::new(vec![party], Private::loopback(), Caps::default())?;
     Ok(Reach { egress: Egress::new(EgressSettings::default())?, grant: Arc::new(grant) })
 }

@@ -6,55 +6,15 @@ use egress::{Caps, Egress, EgressSettings, Grant, Party, Private};
 use engine::{attempt::LogLevel, capability::CapabilityKind};
 use serde_json::{Value, json};
 use stateflow_sandbox::{PluginCall, PluginReport, Reach, Sandbox};
+use testing::guests::{Sending, sending};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
-use crate::{
-    bench::{LIMITS, admit, call_of, output, sandbox},
-    guests::step,
-};
+use crate::bench::{LIMITS, admit, call_of, output, sandbox};
 
-/// Sends what is written here, and answers the status, or which of the errors came (100 and its place).
-struct Sending<'a> {
-    method: &'a str,
-    url: &'a str,
-    body: usize,
-}
-
-fn sending(asked: &Sending<'_>) -> Vec<u8> {
-    let Sending { method, url, body } = asked;
-    let data = format!("(data (i32.const 1024) {method:?}) (data (i32.const 1100) {url:?})");
-    let run = format!(
-        "(call $send
-            (i32.const 1024) (i32.const {method_len}) (i32.const 1100) (i32.const {url_len})
-            (i32.const 0) (i32.const 0)
-            (i32.const 1) (i32.const 16384) (i32.const {body})
-            (i32.const 0) (i32.const 0)
-            (i32.const 512))
-        (local.set $number
-            (if (result i32) (i32.load8_u (i32.const 512))
-                (then (i32.add (i32.const 100) (i32.load8_u (i32.const 520))))
-                (else (i32.load16_u (i32.const 520)))))
-        (i32.store8 (i32.const 600)
-            (i32.add (i32.const 48) (i32.div_u (local.get $number) (i32.const 100))))
-        (i32.store8 (i32.const 601)
-            (i32.add (i32.const 48)
-                (i32.rem_u (i32.div_u (local.get $number) (i32.const 10)) (i32.const 10))))
-        (i32.store8 (i32.const 602)
-            (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
-        (call $answer (i32.const 600) (i32.const 3))",
-        method_len = method.len(),
-        url_len = url.len(),
-    );
-    step(
-        r#"(import "stateflow:plugin/http@1.0.0" "send"
-            (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#,
-        &data,
-        &run,
-    )
-}
+const MANIFEST: &str = r#"{"name":"demo/guest","version":"1.0.0"}"#;
 
 const DENIED: i32 = 100;
 const INVALID: i32 = 101;
@@ -92,7 +52,7 @@ pub(crate) fn reach_within(rules: &[&str], caps: Caps) -> Reach {
 }
 
 async fn ask(sandbox: &Sandbox, asked: &Sending<'_>, reach: Option<Reach>) -> PluginReport {
-    let admitted = admit(sandbox, &sending(asked)).await;
+    let admitted = admit(sandbox, &sending(MANIFEST, asked)).await;
     assert_eq!(admitted.capabilities, BTreeSet::from([CapabilityKind::Http]));
     let call = PluginCall { reach, ..call_of(Value::Null, LIMITS) };
     sandbox.call(&admitted.prepared, call).await
@@ -103,7 +63,7 @@ async fn a_granted_request_is_answered_and_leaves_a_receipt() {
     let port = serve(OK).await;
     let url = format!("http://127.0.0.1:{port}/path?token=hush");
     let rule = format!("http://127.0.0.1:{port}");
-    let asked = Sending { method: "POST", url: &url, body: 5 };
+    let asked = Sending { method: "POST", url: &url, body: 5, secret: None };
     let report = ask(&sandbox(), &asked, Some(reach(&[&rule]))).await;
     assert_eq!(output(&report), &json!(200));
     let line = &report.report.logs[0];
@@ -117,7 +77,7 @@ async fn a_granted_request_is_answered_and_leaves_a_receipt() {
 async fn nothing_is_reached_without_a_grant_and_the_log_names_the_rule_that_would_do() {
     let port = serve(OK).await;
     let url = format!("http://127.0.0.1:{port}/");
-    let asked = Sending { method: "GET", url: &url, body: 0 };
+    let asked = Sending { method: "GET", url: &url, body: 0, secret: None };
     for reach in [None, Some(reach(&[])), Some(reach(&["https://127.0.0.1"]))] {
         let report = ask(&sandbox(), &asked, reach).await;
         assert_eq!(output(&report), &json!(DENIED));
@@ -130,7 +90,7 @@ async fn nothing_is_reached_without_a_grant_and_the_log_names_the_rule_that_woul
 async fn a_redirect_is_an_answer_and_is_not_followed() {
     let port = serve(ELSEWHERE).await;
     let url = format!("http://127.0.0.1:{port}/");
-    let asked = Sending { method: "GET", url: &url, body: 0 };
+    let asked = Sending { method: "GET", url: &url, body: 0, secret: None };
     let report = ask(&sandbox(), &asked, Some(reach(&["*://*:*"]))).await;
     assert_eq!(output(&report), &json!(302));
     assert_eq!(report.report.logs.len(), 1, "one request, one receipt");
@@ -140,7 +100,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 async fn metadata_services_are_not_reached_whatever_the_rules_say() {
     for url in ["http://169.254.169.254/", "http://[::ffff:169.254.169.254]/", "http://2852039166/"]
     {
-        let asked = Sending { method: "GET", url, body: 0 };
+        let asked = Sending { method: "GET", url, body: 0, secret: None };
         let report = ask(&sandbox(), &asked, Some(reach(&["*://*:*"]))).await;
         assert_eq!(output(&report), &json!(DENIED), "{url}");
     }
@@ -152,7 +112,9 @@ async fn what_cannot_be_sent_is_told_to_the_guest() {
     for (method, url) in
         [("G E T", "http://127.0.0.1/"), ("GET", "nowhere"), ("GET", "file:///etc/passwd")]
     {
-        let report = ask(&sandbox(), &Sending { method, url, body: 0 }, Some(reach.clone())).await;
+        let report =
+            ask(&sandbox(), &Sending { method, url, body: 0, secret: None }, Some(reach.clone()))
+                .await;
         assert_eq!(output(&report), &json!(INVALID), "{method} {url}");
     }
 }
@@ -163,7 +125,7 @@ async fn a_body_is_sent_up_to_its_cap() {
     let url = format!("http://127.0.0.1:{port}/");
     let cap = usize::try_from(Caps::default().request_bytes).unwrap();
     for (body, answer) in [(cap - 1, 200), (cap, 200), (cap + 1, TOO_LARGE)] {
-        let asked = Sending { method: "PUT", url: &url, body };
+        let asked = Sending { method: "PUT", url: &url, body, secret: None };
         let report = ask(&sandbox(), &asked, Some(reach(&["*://*:*"]))).await;
         assert_eq!(output(&report), &json!(answer), "{body}");
     }

@@ -121,3 +121,18 @@ fn many_large_secrets_are_found_among_each_other() {
     let expected: Vec<_> = names.iter().map(|name| format!("[secret {name}]")).collect();
     assert_eq!(clean(&scrubber, &text.join(" ")), expected.join(" "));
 }
+
+#[test]
+fn what_a_cut_left_of_a_secret_is_taken_out() {
+    let secret = "postgres://user:correct-horse-battery-staple@db";
+    let scrubber = scrubber(&[("db", secret)]);
+    for length in 8..secret.len() {
+        let text = format!("at {}…\nnext {}… end", &secret[..length], &secret[..length]);
+        assert_eq!(clean(&scrubber, &text), "at [secret db]…\nnext [secret db]… end", "{length}");
+    }
+    // Less than the shortest secret says nothing, and neither does a beginning that nobody cut off.
+    for text in ["at postgre…", "postgres", "postgres://… ", "…", "……"] {
+        let expected = text.replace("postgres://…", "[secret db]…");
+        assert_eq!(clean(&scrubber, text), expected, "{text}");
+    }
+}
