@@ -1,10 +1,17 @@
 //! The connections of the API: how many, how much memory each may buffer, how long it may be silent, how they end.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -14,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::router::router;
 use crate::state::ApiState;
+
+/// A connection, and who made it.
+type Accepted = (TcpStream, SocketAddr);
 
 /// Connections at once; who comes then waits until one ends.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -32,10 +42,19 @@ pub async fn serve(
     state: ApiState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let (router, open) = (router(state), GracefulShutdown::new());
+    serve_router(listener, router(state), stop).await
+}
+
+/// The same for any routes.
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let open = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    while let Some((stream, place)) = next(&listener, &room, &stop).await {
-        let connection = open.watch(talk(stream, router.clone()));
+    while let Some(((stream, peer), place)) = next(&listener, &room, &stop).await {
+        let connection = open.watch(talk(stream, peer, router.clone()));
         tokio::spawn(async move {
             // Callers break connections as they like.
             drop(connection.await);
@@ -52,12 +71,12 @@ async fn next(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
     stop: &CancellationToken,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Accepted, tokio::sync::OwnedSemaphorePermit)> {
     let accept = async {
         let place = Arc::clone(room).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, place)),
+                Ok(accepted) => return Some((accepted, place)),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -74,13 +93,22 @@ async fn next(
 
 fn talk(
     stream: TcpStream,
+    peer: SocketAddr,
     router: Router,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+) -> http1::Connection<
+    TokioIo<TcpStream>,
+    impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>,
+> {
     // Answers are written whole: waiting for more to send only makes them late. It is a hint.
     drop(stream.set_nodelay(true));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
 }

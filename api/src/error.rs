@@ -8,7 +8,7 @@
 //! | 413 | too large |
 //! | 415 | of a type that the call does not take |
 //! | 422 | readable, but not valid: `errors[]` says where |
-//! | 429 | more is being started than the database takes: try again after `Retry-After` |
+//! | 429 | more than this client may ask, or than the database takes: try again after `Retry-After` |
 //! | 503 | the database is away: try again after `Retry-After` |
 //! | 500 | our fault: the detail is in the log, under the request id |
 
@@ -18,7 +18,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::diagnostic::Diagnostic;
 use sandbox::SandboxError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::StoreError;
 use store::starts::StartError;
 
@@ -32,7 +32,7 @@ pub(crate) struct ApiError {
 }
 
 /// The document itself. The request's id is filled in on the way out.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Problem {
     /// A URI that names the kind of problem.
@@ -47,7 +47,7 @@ pub(crate) struct Problem {
     /// What is wrong, and what to do.
     pub(crate) detail: String,
     /// Each single fault, with a JSON pointer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub(crate) errors: Vec<Diagnostic>,
     /// Names this request in the log.
@@ -175,12 +175,18 @@ impl IntoResponse for ApiError {
             errors: self.errors,
             request_id: None,
         };
-        let mut response = self.status.into_response();
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        problem.respond(self.status)
+    }
+}
+
+impl Problem {
+    /// The document as an answer. `request_id::finish` writes the body: it knows the id.
+    pub(crate) fn respond(self, status: StatusCode) -> Response {
+        let mut response = status.into_response();
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        // `request_id::finish` writes the body: it knows the id.
-        response.extensions_mut().insert(problem);
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -7,13 +7,16 @@ pub use connections::serve;
 mod router;
 pub use router::router;
 
+mod monitoring;
+pub use monitoring::Monitoring;
+
 mod state;
 pub use state::{ApiParts, ApiState};
 
 mod approvals;
 mod blobs;
+mod dead_letters;
 mod executions;
-mod health;
 mod messages;
 mod namespaces;
 mod plugins;
@@ -21,9 +24,13 @@ mod versions;
 mod workflows;
 
 mod admission;
+mod idempotency;
 mod publish;
+mod rate_limit;
+pub use rate_limit::RateLimit;
 mod request_id;
 mod secrets;
 
 mod error;
 mod extract;
+mod figures;

@@ -23,10 +23,15 @@ pub(crate) async fn finish(
     let began = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut response = match check_uri(request.uri()) {
-        Ok(()) => next.run(request).await,
-        Err(refused) => refused.into_response(),
+    let taken = state.clients.take(request.uri().path(), request.headers(), request.extensions());
+    let mut response = match (check_uri(request.uri()), taken) {
+        (Ok(()), Ok(_)) => next.run(request).await,
+        (Err(refused), _) => refused.into_response(),
+        (_, Err(empty)) => empty.refuse(),
     };
+    if let Ok(Some(allowance)) | Err(allowance) = taken {
+        allowance.tell(response.headers_mut());
+    }
     if response.extensions().get::<Problem>().is_none() && is_bare_refusal(&response) {
         response = refusal(response.status()).into_response();
     }

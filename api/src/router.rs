@@ -12,10 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::executions::bulk::MAX_MATCHED;
+use crate::monitoring::{admin, metrics, probes};
 use crate::state::ApiState;
 use crate::{
-    approvals, blobs, executions, health, messages, namespaces, plugins, request_id, secrets,
-    versions, workflows,
+    approvals, blobs, dead_letters, executions, idempotency, messages, namespaces, plugins,
+    request_id, secrets, versions, workflows,
 };
 
 /// What a call's own fields may add to its payload.
@@ -36,33 +37,73 @@ struct Document;
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
-    let max_upload_bytes = state.max_upload_bytes;
-    let definitions = OpenApiRouter::new()
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(definitions(&state))
+        .merge(starts())
+        .merge(decisions(&state))
+        .merge(bulk(&state))
+        .merge(executions(&state))
+        .merge(plugins(&state))
+        .merge(secrets_routes())
+        .merge(system(&state))
+        .split_for_parts();
+    router
+        .route("/api/openapi.json", get(async move || Json(document)))
+        .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::finish))
+        .with_state(state)
+}
+
+/// Changes among them are carried out once for each `Idempotency-Key`.
+fn once(routes: OpenApiRouter<ApiState>, state: &ApiState) -> OpenApiRouter<ApiState> {
+    routes.layer(axum::middleware::from_fn_with_state(state.clone(), idempotency::once))
+}
+
+fn definitions(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let routes = OpenApiRouter::new()
         .routes(routes!(workflows::list, workflows::create))
         .routes(routes!(workflows::validate))
         .routes(routes!(workflows::get, workflows::update))
         .routes(routes!(workflows::versions_get))
         .routes(routes!(versions::set_live))
         .routes(routes!(versions::diff))
-        .routes(routes!(versions::migrate))
-        .layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES));
-    let starts = OpenApiRouter::new()
+        .routes(routes!(versions::migrate));
+    once(routes, state).layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES))
+}
+
+/// What begins something or reaches something under way: these keep keys of their own.
+fn starts() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
         .routes(routes!(executions::start::execute))
-        .routes(routes!(executions::fork::fork))
         .routes(routes!(messages::event))
         .routes(routes!(messages::signal))
         .routes(routes!(messages::token))
-        .routes(routes!(approvals::decide))
-        .layer(DefaultBodyLimit::max(MAX_START_BYTES));
-    let batches = OpenApiRouter::new()
-        .routes(routes!(executions::start::execute_batch))
-        .layer(DefaultBodyLimit::max(MAX_BATCH_BYTES));
-    let bulk = OpenApiRouter::new()
+        .layer(DefaultBodyLimit::max(MAX_START_BYTES))
+}
+
+fn decisions(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(executions::fork::fork))
+        .routes(routes!(approvals::decide));
+    let batch = OpenApiRouter::new().routes(routes!(executions::start::execute_batch));
+    once(routes, state)
+        .layer(DefaultBodyLimit::max(MAX_START_BYTES))
+        .merge(once(batch, state).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)))
+}
+
+fn bulk(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let routes = OpenApiRouter::new()
         .routes(routes!(executions::bulk::begin))
-        .layer(DefaultBodyLimit::max(MAX_START_BYTES + MAX_MATCHED * ID_BYTES));
-    let executions = OpenApiRouter::new()
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::purge));
+    once(routes, state).layer(DefaultBodyLimit::max(MAX_START_BYTES + MAX_MATCHED * ID_BYTES))
+}
+
+fn executions(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let routes = OpenApiRouter::new()
         .routes(routes!(executions::read::list))
         .routes(routes!(executions::read::get))
+        .routes(routes!(dead_letters::list))
         .routes(routes!(executions::read::timeline))
         .routes(routes!(executions::children::children))
         .routes(routes!(executions::bulk::get))
@@ -75,50 +116,53 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(executions::act::pause))
         .routes(routes!(executions::act::resume))
         .routes(routes!(executions::act::retry))
-        .routes(routes!(executions::act::retry_step))
-        .layer(DefaultBodyLimit::max(ENVELOPE_BYTES));
-    let system = OpenApiRouter::new()
-        .routes(routes!(health::health))
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
-        .routes(routes!(health::prometheus))
-        .routes(routes!(health::workers))
-        .routes(routes!(namespaces::get_policy, namespaces::set_policy))
-        .routes(routes!(namespaces::audit))
-        .routes(routes!(blobs::create))
-        .routes(routes!(blobs::get, blobs::delete))
-        .routes(routes!(workflows::schema));
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .merge(definitions)
-        .merge(starts)
-        .merge(batches)
-        .merge(bulk)
-        .merge(executions)
-        .merge(plugins(max_upload_bytes))
-        .merge(secrets_routes())
-        .merge(system)
-        .split_for_parts();
-    router
-        .route("/api/openapi.json", get(async move || Json(document)))
-        .layer(CatchPanicLayer::new())
-        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::finish))
-        .with_state(state)
+        .routes(routes!(executions::act::retry_step));
+    once(routes, state).layer(DefaultBodyLimit::max(ENVELOPE_BYTES))
 }
 
-/// What is uploaded, and what becomes of it.
-fn plugins(max_upload_bytes: usize) -> OpenApiRouter<ApiState> {
+fn system(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let policies = OpenApiRouter::new()
+        .routes(routes!(namespaces::get_policy, namespaces::set_policy))
+        .routes(routes!(namespaces::audit));
+    OpenApiRouter::new()
+        .merge(once(policies, state))
+        .merge(monitoring())
+        .routes(routes!(blobs::create))
+        .routes(routes!(blobs::get, blobs::delete))
+        .routes(routes!(workflows::schema))
+}
+
+/// How it is.
+fn monitoring() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(probes::health))
+        .routes(routes!(probes::live))
+        .routes(routes!(probes::ready))
+        .routes(routes!(probes::workers))
+        .routes(routes!(admin::health))
+        .routes(routes!(admin::detailed))
+        .routes(routes!(metrics::json))
+        .routes(routes!(metrics::prometheus))
+        .routes(routes!(metrics::dead_letters))
+}
+
+/// What is uploaded, and what becomes of it. An upload is known by its bytes and needs no key.
+fn plugins(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let life = OpenApiRouter::new()
+        .routes(routes!(plugins::life::approve))
+        .routes(routes!(plugins::life::yank))
+        .routes(routes!(plugins::life::sign))
+        .routes(routes!(plugins::life::collect));
     OpenApiRouter::new()
         .routes(routes!(plugins::list, plugins::upload))
         .routes(routes!(plugins::get))
         .routes(routes!(plugins::get_version))
         .routes(routes!(plugins::life::diff))
-        .routes(routes!(plugins::life::approve))
-        .routes(routes!(plugins::life::yank))
-        .routes(routes!(plugins::life::sign))
-        .routes(routes!(plugins::life::collect))
-        .layer(DefaultBodyLimit::max(max_upload_bytes + ENVELOPE_BYTES))
+        .merge(once(life, state))
+        .layer(DefaultBodyLimit::max(state.max_upload_bytes + ENVELOPE_BYTES))
 }
 
+/// Setting and deleting are the same however often they are done, and a key would keep a secret's digest.
 fn secrets_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(secrets::list))

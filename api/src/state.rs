@@ -9,7 +9,7 @@ use engine::definition::{Definition, Step};
 use engine::plan::Plan;
 use engine::policy::{PluginPolicy, PolicyPair};
 use native::NativeSteps;
-use prometheus::{HistogramOpts, HistogramVec, Registry};
+use prometheus::{HistogramOpts, HistogramVec};
 use sandbox::Sandbox;
 use secrets::Keyring;
 use store::executions::Execution;
@@ -22,7 +22,9 @@ use uuid::Uuid;
 
 use crate::admission::PIECE_BYTES;
 use crate::error::ApiError;
+use crate::monitoring::Monitoring;
 use crate::plugins::metrics::UploadMetrics;
+use crate::rate_limit::{Clients, RateLimit};
 
 /// Published definitions that are kept at hand for starting.
 const KEPT_VERSIONS: u64 = 1_000;
@@ -49,8 +51,10 @@ pub struct ApiParts {
     pub secrets: Option<Keyring>,
     /// What the installation allows the plugins of all namespaces.
     pub operator: PluginPolicy,
-    /// The process's metrics.
-    pub registry: Registry,
+    /// What the process says of itself.
+    pub monitoring: Monitoring,
+    /// What each client may ask for.
+    pub rate_limit: RateLimit,
     /// The largest upload, in bytes.
     pub max_upload_bytes: usize,
     /// What the blobs of a namespace may take, in bytes.
@@ -74,7 +78,8 @@ pub struct Inner {
     pub(crate) sandbox: Sandbox,
     pub(crate) secrets: Option<Keyring>,
     operator: PluginPolicy,
-    pub(crate) registry: Registry,
+    pub(crate) monitoring: Monitoring,
+    pub(crate) clients: Clients,
     pub(crate) request_seconds: HistogramVec,
     pub(crate) upload_metrics: UploadMetrics,
     pub(crate) max_upload_bytes: usize,
@@ -108,8 +113,9 @@ impl ApiState {
             .buckets(prometheus::exponential_buckets(0.0005, 4.0, 9)?),
             &["method", "route", "status"],
         )?;
-        parts.registry.register(Box::new(request_seconds.clone()))?;
-        let upload_metrics = UploadMetrics::register(&parts.registry)?;
+        let registry = &parts.monitoring.registry;
+        registry.register(Box::new(request_seconds.clone()))?;
+        let upload_metrics = UploadMetrics::register(registry)?;
         let room_pieces = pieces(parts.start_room_bytes);
         Ok(Self(Arc::new(Inner {
             store: parts.store,
@@ -119,7 +125,8 @@ impl ApiState {
             sandbox: parts.sandbox,
             secrets: parts.secrets,
             operator: parts.operator,
-            registry: parts.registry,
+            monitoring: parts.monitoring,
+            clients: Clients::new(parts.rate_limit),
             request_seconds,
             upload_metrics,
             max_upload_bytes: parts.max_upload_bytes,

@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Run the API, and a worker unless told otherwise.
     Serve(ServeOptions),
     /// Run a worker.
-    Worker(ProcessOptions),
+    Worker(WorkerOptions),
     /// Bring the database's schema to this build's version.
     Migrate(MigrateOptions),
     /// Look for what is wrong with this machine, the database and the server.

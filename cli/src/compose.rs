@@ -1,11 +1,15 @@
 //! Wires a process together: which parts there are, who is told to stop, and in which order they end.
 
 use std::io::IsTerminal;
+use std::num::NonZeroU32;
 
 use anyhow::Context;
-use api::{ApiParts, ApiState};
+use api::{ApiParts, ApiState, Monitoring, RateLimit};
+use engine::policy::Policy;
+use native::NativeSteps;
 use prometheus::Registry;
 use sandbox::Sandbox;
+use secrets::Keyring;
 use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::{Store, StoreSettings};
@@ -29,6 +33,8 @@ const START_ROOM_BYTES: usize = 64 << 20;
 pub(crate) struct Roles {
     /// The API, on this listener.
     pub(crate) api: Option<TcpListener>,
+    /// Probes and metrics alone, on this listener: of a process without the API.
+    pub(crate) monitoring: Option<TcpListener>,
     /// A worker.
     pub(crate) worker: bool,
 }
@@ -40,55 +46,28 @@ pub(crate) async fn run(
     roles: Roles,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let sandbox = Sandbox::new(configuration::sandbox(options)?)
-        .context("cannot set up the plugin sandbox")?;
-    let operator = configuration::operator_policy(options)?;
-    let (egress, private) = configuration::egress(options)?;
-    let keys = configuration::secrets_keys(options)?;
-    let store = Store::open(store_settings).await.context("cannot reach the database")?;
-    let policies = Policies::new(store.clone(), egress.clone(), operator.clone(), private);
-    let native = configuration::native_steps(egress, policies.clone());
-    let (wakeups, registry) = (Wakeups::default(), Registry::new());
+    let process = Process::open(store_settings, options).await?;
     let relaying = CancellationToken::new();
-    let relay = tokio::spawn(wakeups.clone().relay(store.clone(), relaying.clone()));
-
+    let relay =
+        tokio::spawn(process.wakeups.clone().relay(process.store.clone(), relaying.clone()));
     let mut parts = JoinSet::new();
     let mut starting: Option<JoinHandle<()>> = None;
     if let Some(listener) = roles.api {
-        let (starter, writer) = Starter::open(store.clone(), wakeups.clone());
+        let (starter, writer) = Starter::open(process.store.clone(), process.wakeups.clone());
         starting = Some(writer);
-        let state = ApiState::new(ApiParts {
-            store: store.clone(),
-            starter,
-            wakeups: wakeups.clone(),
-            native: native.clone(),
-            sandbox: sandbox.clone(),
-            secrets: keys.clone(),
-            operator: operator.plugins,
-            registry: registry.clone(),
-            max_upload_bytes: options.max_upload_bytes,
-            max_blob_bytes: options.max_blob_bytes,
-            max_wait: MAX_WAIT,
-            start_room_bytes: START_ROOM_BYTES,
-        })?;
-        let stop = stop.clone();
+        let (state, stop) = (process.api(starter, options)?, stop.clone());
         parts.spawn(
             async move { api::serve(listener, state, stop).await.context("the API failed") },
         );
     }
+    if let Some(listener) = roles.monitoring {
+        let (monitoring, stop) = (process.monitoring.clone(), stop.clone());
+        parts.spawn(async move {
+            monitoring.serve(listener, stop).await.context("the monitoring listener failed")
+        });
+    }
     if roles.worker {
-        let metrics = WorkerMetrics::register(&registry)?;
-        let parts_of_worker = WorkerParts {
-            store: store.clone(),
-            wakeups,
-            native,
-            sandbox,
-            policies,
-            secrets: keys,
-            metrics,
-        };
-        let worker = Worker::new(configuration::worker(options), parts_of_worker);
-        let stop = stop.clone();
+        let (worker, stop) = (process.worker(options)?, stop.clone());
         parts.spawn(async move { worker.run(stop).await.context("the worker failed") });
     }
     let outcome = end_together(&mut parts, &stop).await;
@@ -97,8 +76,79 @@ pub(crate) async fn run(
     if let Some(writer) = starting {
         writer.await.context("the starter panicked")?;
     }
-    store.close().await;
+    process.store.close().await;
     outcome
+}
+
+/// What the roles of a process share.
+struct Process {
+    store: Store,
+    wakeups: Wakeups,
+    registry: Registry,
+    monitoring: Monitoring,
+    sandbox: Sandbox,
+    operator: Policy,
+    policies: Policies,
+    native: NativeSteps,
+    keys: Option<Keyring>,
+}
+
+impl Process {
+    async fn open(
+        store_settings: StoreSettings,
+        options: &SettingsOptions,
+    ) -> anyhow::Result<Self> {
+        let sandbox = Sandbox::new(configuration::sandbox(options)?)
+            .context("cannot set up the plugin sandbox")?;
+        let operator = configuration::operator_policy(options)?;
+        let (egress, private) = configuration::egress(options)?;
+        let keys = configuration::secrets_keys(options)?;
+        let store = Store::open(store_settings).await.context("cannot reach the database")?;
+        let policies = Policies::new(store.clone(), egress.clone(), operator.clone(), private);
+        let native = configuration::native_steps(egress, policies.clone());
+        let registry = Registry::new();
+        store.register_metrics(&registry)?;
+        // Elsewhere the system has no `/proc` to read them from.
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let monitoring = Monitoring::new(store.clone(), registry.clone());
+        let wakeups = Wakeups::default();
+        Ok(Self { store, wakeups, registry, monitoring, sandbox, operator, policies, native, keys })
+    }
+
+    fn api(&self, starter: Starter, options: &SettingsOptions) -> anyhow::Result<ApiState> {
+        Ok(ApiState::new(ApiParts {
+            store: self.store.clone(),
+            starter,
+            wakeups: self.wakeups.clone(),
+            native: self.native.clone(),
+            sandbox: self.sandbox.clone(),
+            secrets: self.keys.clone(),
+            operator: self.operator.plugins.clone(),
+            monitoring: self.monitoring.clone(),
+            rate_limit: RateLimit {
+                per_second: NonZeroU32::new(options.rate_limit),
+                behind_proxy: options.behind_proxy,
+            },
+            max_upload_bytes: options.max_upload_bytes,
+            max_blob_bytes: options.max_blob_bytes,
+            max_wait: MAX_WAIT,
+            start_room_bytes: START_ROOM_BYTES,
+        })?)
+    }
+
+    fn worker(&self, options: &SettingsOptions) -> anyhow::Result<Worker> {
+        let parts = WorkerParts {
+            store: self.store.clone(),
+            wakeups: self.wakeups.clone(),
+            native: self.native.clone(),
+            sandbox: self.sandbox.clone(),
+            policies: self.policies.clone(),
+            secrets: self.keys.clone(),
+            metrics: WorkerMetrics::register(&self.registry)?,
+        };
+        Ok(Worker::new(configuration::worker(options), parts))
+    }
 }
 
 /// Waits for all parts; the first that fails stops the others.

@@ -42,6 +42,22 @@ pub(crate) enum Action {
 }
 
 impl BulkRequest {
+    /// At once, for all of them.
+    pub(crate) fn of(action: Action, ids: Option<Vec<Uuid>>, filter: Option<ListQuery>) -> Self {
+        Self {
+            action,
+            ids,
+            filter,
+            dry_run: false,
+            rate: None,
+            canary: 0,
+            stop_above: None,
+            from_step: None,
+            version: None,
+            input_patch: None,
+        }
+    }
+
     fn order(&self) -> BulkOrder {
         let fact = match self.action {
             Action::Cancel => Fact::Cancel { reason: None },
@@ -67,29 +83,29 @@ impl BulkRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct BulkRequest {
-    action: Action,
+    pub(crate) action: Action,
     /// These executions; or a filter.
-    ids: Option<Vec<Uuid>>,
+    pub(crate) ids: Option<Vec<Uuid>>,
     /// Those that the list shows with these filters.
     #[schema(value_type = Object)]
-    filter: Option<ListQuery>,
+    pub(crate) filter: Option<ListQuery>,
     /// Only says how many there are, and which come first.
     #[serde(default)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Executions a second; as fast as it goes, if it is not said.
-    rate: Option<u32>,
+    pub(crate) rate: Option<u32>,
     /// So many first; the others only when these have ended.
     #[serde(default)]
-    canary: u32,
+    pub(crate) canary: u32,
     /// Stops when a larger part than this has failed: 0 to 1.
-    stop_above: Option<f64>,
+    pub(crate) stop_above: Option<f64>,
     /// Only of a fork: the step that it begins with; without it, the start.
-    from_step: Option<String>,
+    pub(crate) from_step: Option<String>,
     /// Only of a fork: another version than the execution's.
-    version: Option<i32>,
+    pub(crate) version: Option<i32>,
     /// Only of a fork: changes to the input, a JSON Merge Patch (RFC 7396).
     #[schema(value_type = Object)]
-    input_patch: Option<Value>,
+    pub(crate) input_patch: Option<Value>,
 }
 
 /// An action, and how far it has come.
@@ -129,6 +145,14 @@ pub(crate) async fn begin(
     State(state): Shared,
     JsonBody(request): JsonBody<BulkRequest>,
 ) -> Result<(StatusCode, Json<BulkView>), ApiError> {
+    carry_out(&state, request).await
+}
+
+/// Begins an action, or says what it would be for.
+pub(crate) async fn carry_out(
+    state: &ApiState,
+    request: BulkRequest,
+) -> Result<(StatusCode, Json<BulkView>), ApiError> {
     check(&request)?;
     let order = request.order();
     let mut asked = json!({
@@ -138,7 +162,7 @@ pub(crate) async fn begin(
         asked.insert("fork".to_owned(), json!(fork));
     }
     let BulkRequest { rate, canary, stop_above, dry_run, .. } = request;
-    let executions = targets(&state, request).await?;
+    let executions = targets(state, request.ids, request.filter).await?;
     let matched = executions.len();
     let view = |id: Option<Uuid>, status: &str, sample: Vec<Uuid>| BulkView {
         id,
@@ -173,9 +197,7 @@ pub(crate) async fn begin(
 }
 
 fn check(request: &BulkRequest) -> Result<(), ApiError> {
-    if request.ids.is_some() == request.filter.is_some() {
-        return Err(ApiError::bad_request("say which executions: either `ids` or `filter`"));
-    }
+    either(request.ids.is_some(), request.filter.is_some())?;
     if request.filter.as_ref().is_some_and(|it| it.limit.is_some() || it.cursor.is_some()) {
         return Err(ApiError::bad_request(
             "a filter has no `limit` and no `cursor`: it is for all",
@@ -196,8 +218,21 @@ fn check(request: &BulkRequest) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn targets(state: &ApiState, request: BulkRequest) -> Result<Vec<Uuid>, ApiError> {
-    let found = match (request.ids, request.filter) {
+/// Executions are named in one of two ways.
+pub(crate) fn either(ids: bool, filter: bool) -> Result<(), ApiError> {
+    if ids == filter {
+        return Err(ApiError::bad_request("say which executions: either `ids` or `filter`"));
+    }
+    Ok(())
+}
+
+/// The executions that are meant: by their ids, or by a filter.
+pub(crate) async fn targets(
+    state: &ApiState,
+    ids: Option<Vec<Uuid>>,
+    filter: Option<ListQuery>,
+) -> Result<Vec<Uuid>, ApiError> {
+    let found = match (ids, filter) {
         (Some(ids), _) => ids,
         (None, filter) => {
             let filter = filter_of(state, filter.unwrap_or_default()).await?;

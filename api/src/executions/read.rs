@@ -46,11 +46,47 @@ pub(crate) struct ListQuery {
     /// Part of the workflow's name, or the beginning of the id.
     q: Option<String>,
     /// Those that have failed and wait for somebody to look at them; or all others.
-    dead_letter: Option<bool>,
+    pub(super) dead_letter: Option<bool>,
     /// 1 to 500; 50 if not given.
     pub(super) limit: Option<u32>,
     /// `nextCursor` of the page before.
     pub(super) cursor: Option<Uuid>,
+}
+
+/// What dead letters are narrowed by.
+#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub(crate) struct DeadLetterQuery {
+    /// Id or name.
+    workflow: Option<String>,
+    /// An error code.
+    #[param(value_type = Option<String>)]
+    #[schema(value_type = Option<String>)]
+    error: Option<ErrorCode>,
+    /// Started at or after this instant.
+    since: Option<DateTime<Utc>>,
+    /// Started before this instant.
+    until: Option<DateTime<Utc>>,
+    /// 1 to 500; 50 if not given.
+    pub(crate) limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    pub(crate) cursor: Option<Uuid>,
+}
+
+impl From<DeadLetterQuery> for ListQuery {
+    fn from(it: DeadLetterQuery) -> Self {
+        Self {
+            workflow: it.workflow,
+            error: it.error,
+            since: it.since,
+            until: it.until,
+            limit: it.limit,
+            cursor: it.cursor,
+            dead_letter: Some(true),
+            ..Self::default()
+        }
+    }
 }
 
 /// An execution in a list.
@@ -110,7 +146,7 @@ pub(crate) async fn list(
 }
 
 /// What a list is narrowed by.
-pub(super) async fn filter_of(state: &ApiState, query: ListQuery) -> Result<Filter, ApiError> {
+pub(crate) async fn filter_of(state: &ApiState, query: ListQuery) -> Result<Filter, ApiError> {
     let workflow_id = match &query.workflow {
         Some(workflow) => Some(state.store.workflow(state.namespace(), workflow).await?.id),
         None => None,
@@ -390,7 +426,7 @@ fn under_way(execution: &Execution) -> Option<AttemptView> {
 }
 
 /// The instant in a `UUIDv7`.
-fn created_at(id: Uuid) -> Option<DateTime<Utc>> {
+pub(crate) fn created_at(id: Uuid) -> Option<DateTime<Utc>> {
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }

@@ -31,6 +31,12 @@ async fn without_the_database_callers_are_told_to_come_back() {
     assert_eq!(server.get("/api/health/live").await.status, 200);
     let health = server.get("/api/health").await;
     assert_eq!((health.status, &health.body["status"]), (200, &json!("unhealthy")));
+    let health = server.get("/api/admin/health").await;
+    assert_eq!((health.status, &health.body["status"]), (503, &json!("unhealthy")));
+    assert_eq!(
+        (&health.body["alerts"][0]["check"], &health.body["alerts"][0]["severity"]),
+        (&json!("database"), &json!("critical"))
+    );
     let metrics = server.text("/api/metrics/prometheus").await;
     assert!(metrics.contains("stateflow_http_request_duration_seconds_count"), "{metrics}");
     server.stop().await;

@@ -8,7 +8,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use sandbox::{Sandbox, SandboxConfig};
 use secrets::Keyring;
 use serde_json::{Value, json};
-use stateflow_api::{ApiParts, ApiState, serve};
+use stateflow_api::{ApiParts, ApiState, Monitoring, RateLimit, serve};
 use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::{Schema, Store, StoreSettings};
@@ -94,7 +94,8 @@ impl Server {
             sandbox: sandbox.clone(),
             secrets: keys.clone(),
             operator: policy.plugins.clone(),
-            registry: registry.clone(),
+            rate_limit: RateLimit { per_second: None, behind_proxy: false },
+            monitoring: Monitoring::new(store.clone(), registry.clone()),
             max_upload_bytes: MAX_UPLOAD,
             max_blob_bytes: 66 << 20,
             max_wait: Duration::from_mins(1),

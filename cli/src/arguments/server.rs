@@ -45,6 +45,12 @@ pub(crate) struct SettingsOptions {
     /// Connections to the database.
     #[arg(long, env = "STATEFLOW_DATABASE_CONNECTIONS", default_value_t = 10)]
     pub(crate) connections: u32,
+    /// Requests a second that each client address may make, twice as many at once; 0 for as many as it likes.
+    #[arg(long, env = "STATEFLOW_RATE_LIMIT", default_value_t = 10_000)]
+    pub(crate) rate_limit: u32,
+    /// A proxy is in front of the API and puts clients' addresses last into `X-Forwarded-For`: count by those.
+    #[arg(long, env = "STATEFLOW_BEHIND_PROXY")]
+    pub(crate) behind_proxy: bool,
     /// The largest plugin upload, in bytes.
     #[arg(long, env = "STATEFLOW_MAX_UPLOAD_BYTES", default_value_t = 32 << 20)]
     pub(crate) max_upload_bytes: usize,
@@ -77,6 +83,15 @@ pub(crate) struct ServeOptions {
     /// Serve the API only.
     #[arg(long)]
     pub(crate) no_worker: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerOptions {
+    #[command(flatten)]
+    pub(crate) process: ProcessOptions,
+    /// An address for probes and metrics: `/api/health/live`, `/api/health/ready`, `/api/metrics/prometheus`.
+    #[arg(long, env = "STATEFLOW_WORKER_LISTEN")]
+    pub(crate) listen: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use egress::Private;
 use store::{Store, StoreSettings};
 use tokio::net::TcpListener;
 
-use crate::arguments::{DevOptions, MigrateOptions, ProcessOptions, ServeOptions};
+use crate::arguments::{DevOptions, MigrateOptions, ProcessOptions, ServeOptions, WorkerOptions};
 use crate::compose::{self, Roles};
 use crate::configuration;
 use crate::dev_postgres::{DevPostgres, DevPostgresOptions};
@@ -53,7 +53,7 @@ pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
         output::note(
             "steps may call this machine (127.0.0.0/8 and ::1), as they may not under `stateflow serve`: see --egress-allow-cidr",
         );
-        let roles = Roles { api: Some(listener), worker: true };
+        let roles = Roles { api: Some(listener), monitoring: None, worker: true };
         compose::run(store, &options.settings, roles, stop).await
     }
     .await;
@@ -63,17 +63,24 @@ pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
 
 /// The API, with or without a worker.
 pub(crate) async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
-    let listener = TcpListener::bind(&options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let listener = listen(&options.listen).await?;
     let address = listener.local_addr()?;
-    let roles = Roles { api: Some(listener), worker: !options.no_worker };
+    let roles = Roles { api: Some(listener), monitoring: None, worker: !options.no_worker };
     process(&options.process, roles, &format!("serving http://{address}")).await
 }
 
 /// A worker alone.
-pub(crate) async fn worker(options: ProcessOptions) -> anyhow::Result<ExitCode> {
-    process(&options, Roles { api: None, worker: true }, "working").await
+pub(crate) async fn worker(options: WorkerOptions) -> anyhow::Result<ExitCode> {
+    let monitoring = match &options.listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let roles = Roles { api: None, monitoring, worker: true };
+    process(&options.process, roles, "working").await
+}
+
+async fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 async fn process(options: &ProcessOptions, roles: Roles, ready: &str) -> anyhow::Result<ExitCode> {

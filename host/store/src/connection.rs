@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
 use crate::StoreError;
+use crate::metrics::StoreMetrics;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
@@ -70,6 +71,7 @@ impl fmt::Display for Schema {
 pub struct Store {
     pub(crate) pool: PgPool,
     pub(crate) schema: Schema,
+    pub(crate) metrics: StoreMetrics,
 }
 
 impl Store {
@@ -81,7 +83,7 @@ impl Store {
             .acquire_timeout(settings.acquire_timeout)
             .connect_with(options)
             .await?;
-        Ok(Self { pool, schema: settings.schema })
+        Ok(Self { pool, schema: settings.schema, metrics: StoreMetrics::new() })
     }
 
     /// Creates the schema if need be and brings it to this build's version.

@@ -370,17 +370,6 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?)
     }
-
-    /// How many executions wait for a worker, and since when the longest has been due.
-    pub async fn queue_depth(&self) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
-        let row = sqlx::query!(
-            r#"select count(*) as "depth!", min(due_at) as oldest
-               from queue where worker_id is null and due_at <= now()"#
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok((row.depth, row.oldest))
-    }
 }
 
 fn optional<T: serde::de::DeserializeOwned>(

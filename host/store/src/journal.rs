@@ -6,7 +6,7 @@ mod showing;
 mod speech;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use engine::attempt::LogLine;
@@ -204,8 +204,13 @@ impl Writer {
         }
     }
 
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a batch has some thousands of transitions at most"
+    )]
     async fn write(&self, batch: Vec<Entry<Write, Written>>) {
         let columns = WriteColumns::of(batch.iter().map(|entry| &entry.item));
+        let began = Instant::now();
         let mut wait = RETRY_FROM;
         let mut again = false;
         let mut outcomes = loop {
@@ -229,6 +234,8 @@ impl Writer {
                 }
             }
         };
+        self.store.metrics.commit.observe(began.elapsed().as_secs_f64());
+        self.store.metrics.batch.observe(batch.len() as f64);
         for entry in batch {
             let outcome = outcomes.remove(&entry.item.execution_id).unwrap_or(Written::Refused);
             entry.answer(outcome);

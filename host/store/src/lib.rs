@@ -6,11 +6,14 @@ pub use connection::{Schema, Store, StoreSettings};
 pub mod audit;
 pub mod blobs;
 pub mod bulk;
+pub mod dead_letters;
 pub mod executions;
 pub mod families;
+pub mod figures;
 pub mod forks;
 pub mod namespaces;
 pub mod plugins;
+pub mod request_keys;
 pub mod secrets;
 pub mod workflows;
 
@@ -19,6 +22,7 @@ pub mod journal;
 pub mod leases;
 mod letters;
 pub mod messages;
+mod metrics;
 pub mod starts;
 pub mod workers;
 
@@ -27,6 +31,7 @@ pub mod wakeups;
 mod error;
 mod group_commit;
 pub use error::StoreError;
+pub use metrics::PoolUse;
 
 /// The namespace that everything belongs to until there are others.
 pub const DEFAULT_NAMESPACE: i32 = 1;

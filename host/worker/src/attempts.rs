@@ -64,6 +64,9 @@ impl Attempts {
         let start = &mut assignment.start;
         start.timeout_ms = start.timeout_ms.min(most);
         let step_type = start.step.step.step_type.clone();
+        if start.attempt > 1 {
+            self.metrics.retried.with_label_values(&[step_type.as_str()]).inc();
+        }
         let began = Instant::now();
         let report = match self.vault.of(assignment.namespace_id).await {
             Ok(opened) => self.run_scrubbed(assignment, opened).await,

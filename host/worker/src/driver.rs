@@ -10,7 +10,10 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::attempt::{AttemptContext, LogLine, Outcome};
-use engine::machine::{self, Command, Event, Execution, Family, StartAttempt, Transition};
+use engine::failure::ErrorCode;
+use engine::machine::{
+    self, Command, Event, Execution, ExecutionStatus, Family, StartAttempt, Transition,
+};
 use engine::placeholder::Placeholders;
 use store::Store;
 use store::journal::{Disposition, KinAct, Write, Written};
@@ -22,6 +25,7 @@ use uuid::Uuid;
 
 use crate::attempts::{Assignment, Attempts};
 use crate::clock::DatabaseClock;
+use crate::endings::Endings;
 use crate::glimpse::Glimpse;
 use crate::intake::Intake;
 use crate::kin::{Kin, Origin};
@@ -42,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) intake: Arc<Intake>,
     pub(crate) clock: DatabaseClock,
     pub(crate) metrics: WorkerMetrics,
+    pub(crate) endings: Endings,
     pub(crate) short_wait: Duration,
     /// Begin nothing new.
     pub(crate) draining: CancellationToken,
@@ -227,7 +232,7 @@ impl Drive {
             match command {
                 Command::Record(record) => records.push(record),
                 Command::FinishExecution { status, output, failure } => {
-                    ended = Some(status);
+                    ended = Some((status, failure.as_ref().map(|failure| failure.code)));
                     disposition = Disposition::Finish { output, failure };
                 }
                 Command::StartChildren(family) => {
@@ -263,8 +268,8 @@ impl Drive {
                 self.posted = self.posted.max(signals);
                 self.execution.state = transition.state;
                 self.stored = None;
-                if let Some(status) = ended {
-                    self.shared.metrics.finished.with_label_values(&[status.as_str()]).inc();
+                if let Some((status, code)) = ended {
+                    self.count_end(status, code);
                 }
                 Ok(wish)
             }
@@ -273,6 +278,13 @@ impl Drive {
                 tracing::warn!(execution_id = %self.execution.id, "the lease was gone; the result is kept as late");
                 Ok(None)
             }
+        }
+    }
+
+    fn count_end(&self, status: ExecutionStatus, code: Option<ErrorCode>) {
+        self.shared.metrics.finished.with_label_values(&[status.as_str()]).inc();
+        if !self.is_part {
+            self.shared.endings.count(self.shared.clock.now(), status, code);
         }
     }
 

@@ -6,6 +6,7 @@ pub use worker::{Worker, WorkerParts, WorkerSettings};
 mod claimer;
 mod deliveries;
 mod driver;
+mod endings;
 mod intake;
 mod kin;
 mod maintenance;

@@ -100,6 +100,12 @@ pub(crate) async fn reap(store: &Store, metrics: &WorkerMetrics, every: Duration
                 Ok(_) => chores_done = Some(Instant::now()),
                 Err(error) => tracing::warn!(error = ?error, "partitions could not be made"),
             }
+            if let Err(error) = store.drop_old_minutes().await {
+                tracing::debug!(error = ?error, "old minutes could not be deleted");
+            }
+            if let Err(error) = store.drop_old_answers().await {
+                tracing::debug!(error = ?error, "old answers could not be deleted");
+            }
             match store.drop_unfinished_blobs(BLOB_PATIENCE).await {
                 Ok(0) => {}
                 Ok(blobs) => tracing::info!(blobs, "deleted what was never finished"),

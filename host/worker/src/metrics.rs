@@ -15,6 +15,7 @@ pub struct WorkerMetrics {
     pub(crate) finished: IntCounterVec,
     pub(crate) attempts: IntCounterVec,
     pub(crate) attempt_seconds: HistogramVec,
+    pub(crate) retried: IntCounterVec,
     pub(crate) plugins: PluginMetrics,
     pub(crate) claimed: IntCounter,
     pub(crate) driving: IntGauge,
@@ -44,6 +45,11 @@ impl WorkerMetrics {
                     .buckets(prometheus::exponential_buckets(0.0005, 4.0, 10)?),
                 &["step_type"],
             )?,
+            retried: counter(
+                "stateflow_attempts_retried_total",
+                "attempts that were not the first at their step",
+                &["step_type"],
+            )?,
             plugins: PluginMetrics::register(registry)?,
             claimed: IntCounter::new("stateflow_executions_claimed_total", "leases taken")?,
             driving: IntGauge::new("stateflow_executions_driven", "executions under lease here")?,
@@ -59,6 +65,7 @@ impl WorkerMetrics {
         registry.register(Box::new(metrics.finished.clone()))?;
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.attempt_seconds.clone()))?;
+        registry.register(Box::new(metrics.retried.clone()))?;
         registry.register(Box::new(metrics.claimed.clone()))?;
         registry.register(Box::new(metrics.driving.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;

@@ -20,6 +20,7 @@ use crate::claimer::Claimer;
 use crate::clock::DatabaseClock;
 use crate::deliveries::Deliveries;
 use crate::driver::Shared;
+use crate::endings::Endings;
 use crate::intake::Intake;
 use crate::kin::Kin;
 use crate::maintenance::{Heartbeats, reap};
@@ -118,6 +119,7 @@ impl Worker {
             },
             store: parts.store.clone(),
             metrics: parts.metrics,
+            endings: Endings::default(),
             short_wait: settings.short_wait,
             draining: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -134,6 +136,9 @@ impl Worker {
     /// Works until `stop`, then drains: attempts under way get [`WorkerSettings::drain`] to end, what is not
     /// begun goes back to the queue.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let over = CancellationToken::new();
+        let adding =
+            tokio::spawn(self.shared.endings.clone().keep_adding(self.store.clone(), over.clone()));
         let mut writers = Vec::new();
         let mut last = None;
         while !stop.is_cancelled() {
@@ -149,7 +154,8 @@ impl Worker {
             writer.await.context("the journal's writer panicked")?;
             self.store.deregister_worker(worker_id).await?;
         }
-        Ok(())
+        over.cancel();
+        adding.await.context("adding up what ended panicked")
     }
 
     /// Registers under a new id, for as long as it takes. `None` when told to stop.
