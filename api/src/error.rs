@@ -13,6 +13,7 @@
 //! | 500 | our fault: the detail is in the log, under the request id |
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -126,6 +127,18 @@ impl From<StoreError> for ApiError {
                 tracing::warn!(error = %source, "the database is unavailable");
                 Self::unavailable()
             }
+            other => {
+                tracing::error!(error = ?other, "a request failed in the store");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<Arc<StoreError>> for ApiError {
+    fn from(error: Arc<StoreError>) -> Self {
+        match &*error {
+            StoreError::Unavailable(_) | StoreError::Closing => Self::unavailable(),
             other => {
                 tracing::error!(error = ?other, "a request failed in the store");
                 Self::internal()

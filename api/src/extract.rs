@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::error::ApiError;
 
 /// The longest `Idempotency-Key`, in bytes.
-const MAX_KEY_BYTES: usize = 255;
+pub(crate) const MAX_KEY_BYTES: usize = 255;
 
 /// A JSON body of a known type; unknown fields are refused by the types themselves.
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -28,11 +28,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = JsonBytes::from_request(request, state).await?;
-        let text = if body.0.is_empty() { b"{}".as_slice() } else { &body.0 };
-        serde_json::from_slice(text).map(|Object(body)| Self(body)).map_err(|error| {
-            ApiError::bad_request(format!("the body is not what this call takes: {error}"))
-        })
+        parse_object(&body.0).map(Self)
     }
+}
+
+/// A JSON object of a known type; no body at all is an empty one.
+pub(crate) fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let text = if body.is_empty() { b"{}".as_slice() } else { body };
+    serde_json::from_slice(text).map(|Object(body)| body).map_err(|error| {
+        ApiError::bad_request(format!("the body is not what this call takes: {error}"))
+    })
 }
 
 /// A JSON object. Without it, serde takes a list of a struct's fields for the struct as well.
@@ -109,7 +114,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
 
 /// JSON in any of its types, or no type at all. Any other is refused, so that no page in a browser can make a call: forms
 /// and scripts of other origins send only a few types unasked, and JSON is not among them.
-fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let kind = kind.to_str().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

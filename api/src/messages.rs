@@ -1,6 +1,10 @@
 //! `/api/events`, signals and callbacks: what executions wait for, and what starts some.
 
-use axum::extract::{Path, State};
+mod cloud_events;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use engine::definition::MAX_PAYLOAD_BYTES;
@@ -12,7 +16,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::error::{ApiError, Problem};
-use crate::extract::{JsonBody, JsonText, check_key, execution_id, idempotency_key};
+use crate::extract::{
+    JsonBody, JsonText, RawBody, check_json, check_key, execution_id, idempotency_key, parse_object,
+};
 use crate::router::Shared;
 use crate::state::ApiState;
 
@@ -38,38 +44,115 @@ pub(crate) struct EventView {
     duplicate: bool,
 }
 
-/// Sends an event: to every execution that waits for it, and to the workflows that it starts.
-#[utoipa::path(post, path = "/api/events", request_body = EventRequest, responses(
-    (status = 202, body = EventView),
-    (status = 400, body = Problem),
-    (status = 413, body = Problem),
+/// The events of a batch that were stored, in its order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventsView {
+    items: Vec<EventView>,
+}
+
+/// An event or a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum EventAnswer {
+    /// One event.
+    One(EventView),
+    /// A batch of CloudEvents.
+    Batch(EventsView),
+}
+
+/// An event that is to be stored.
+pub(crate) struct Draft {
+    name: String,
+    data: Arc<str>,
+    key: Option<String>,
+}
+
+impl Draft {
+    /// What is wrong with it, if something is.
+    fn fault(&self) -> Option<String> {
+        if !is_event_name(&self.name) {
+            return Some(bad_name());
+        }
+        (self.data.len() > MAX_PAYLOAD_BYTES)
+            .then(|| format!("an event's data may have {MAX_PAYLOAD_BYTES} bytes"))
+    }
+}
+
+/// Sends an event: to every execution that waits for it, and to the workflows that it starts. Takes CloudEvents 1.0, too:
+/// structured, binary (in headers), and in batches of up to 1,000.
+#[utoipa::path(post, path = "/api/events", operation_id = "send_event", tag = "messages",
+    request_body(content(
+        (EventRequest = "application/json"),
+        (Object = "application/cloudevents+json"),
+        (Vec<Object> = "application/cloudevents-batch+json"),
+    )),
+    responses(
+        (status = 202, body = EventAnswer),
+        (status = 400, body = Problem),
+        (status = 413, body = Problem),
+        (status = 415, body = Problem),
+        (status = 422, body = Problem, description = "a CloudEvent is not valid"),
 ))]
 pub(crate) async fn event(
     State(state): Shared,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<EventRequest>,
-) -> Result<(StatusCode, Json<EventView>), ApiError> {
+    request: Request,
+) -> Result<(StatusCode, Json<EventAnswer>), ApiError> {
+    let RawBody(body) = RawBody::from_request(request, &state).await?;
+    let (drafts, is_batch) = match cloud_events::read(&headers, &body)? {
+        cloud_events::Sent::Others => (vec![own(&headers, &body)?], false),
+        cloud_events::Sent::One(draft) => (vec![draft], false),
+        cloud_events::Sent::Batch(drafts) => (drafts, true),
+    };
+    let mut items = store_events(&state, drafts).await?;
+    let answer = match items.pop() {
+        Some(item) if !is_batch => EventAnswer::One(item),
+        last => {
+            items.extend(last);
+            EventAnswer::Batch(EventsView { items })
+        }
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// An event in our own form.
+fn own(headers: &HeaderMap, body: &[u8]) -> Result<Draft, ApiError> {
+    check_json(headers)?;
+    let request: EventRequest = parse_object(body)?;
     check_name(&request.event)?;
     if request.data.as_str().len() > MAX_PAYLOAD_BYTES {
         return Err(ApiError::too_large("an event's data", MAX_PAYLOAD_BYTES));
     }
     let key = request.id.as_deref().map(check_key).transpose()?;
-    let new = NewEvent {
+    let key = key.or(idempotency_key(headers)?);
+    Ok(Draft { name: request.event, data: request.data.shared(), key })
+}
+
+async fn store_events(state: &ApiState, drafts: Vec<Draft>) -> Result<Vec<EventView>, ApiError> {
+    let new = |draft: Draft| NewEvent {
         id: Uuid::now_v7(),
         namespace_id: state.namespace(),
-        name: request.event,
-        data: request.data.shared(),
-        key: key.or(idempotency_key(&headers)?),
+        name: draft.name,
+        data: draft.data,
+        key: draft.key,
     };
-    let fresh = state.store.post_events(std::slice::from_ref(&new)).await?;
-    if fresh.first() == Some(&true) {
+    let new: Vec<_> = drafts.into_iter().map(new).collect();
+    let fresh = state.events.post(new.clone()).await?;
+    if fresh.contains(&true) {
         state.wakeups.messages();
-        return Ok((StatusCode::ACCEPTED, Json(EventView { id: new.id, duplicate: false })));
     }
-    let key = new.key.unwrap_or_default();
-    let known = state.store.message_by_key(new.namespace_id, &key).await?;
-    let id = known.ok_or_else(|| ApiError::from(store::StoreError::Closing))?;
-    Ok((StatusCode::ACCEPTED, Json(EventView { id, duplicate: true })))
+    let mut views = Vec::with_capacity(new.len());
+    for (event, fresh) in new.into_iter().zip(fresh) {
+        views.push(match (fresh, event.key) {
+            (false, Some(key)) => {
+                let known = state.store.message_by_key(event.namespace_id, &key).await?;
+                let id = known.ok_or_else(|| ApiError::from(store::StoreError::Closing))?;
+                EventView { id, duplicate: true }
+            }
+            _ => EventView { id: event.id, duplicate: false },
+        });
+    }
+    Ok(views)
 }
 
 /// A signal to an execution.
@@ -174,7 +257,11 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     if is_event_name(name) {
         return Ok(());
     }
-    Err(ApiError::bad_request(format!(
+    Err(ApiError::bad_request(bad_name()))
+}
+
+fn bad_name() -> String {
+    format!(
         "the name of an event has 1 to {MAX_NAME_BYTES} letters, digits, and `.`, `_`, `-`, `/`"
-    )))
+    )
 }

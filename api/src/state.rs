@@ -12,6 +12,7 @@ use native::NativeSteps;
 use prometheus::{HistogramOpts, HistogramVec};
 use sandbox::Sandbox;
 use secrets::Keyring;
+use store::events::Events;
 use store::executions::Execution;
 use store::starts::Starter;
 use store::wakeups::Wakeups;
@@ -41,6 +42,8 @@ pub struct ApiParts {
     pub store: Store,
     /// Starts executions.
     pub starter: Starter,
+    /// Stores events.
+    pub events: Events,
     /// The process's wake-ups.
     pub wakeups: Wakeups,
     /// The built-in step types.
@@ -73,6 +76,7 @@ pub struct ApiState(Arc<Inner>);
 pub struct Inner {
     pub(crate) store: Store,
     pub(crate) starter: Starter,
+    pub(crate) events: Events,
     pub(crate) wakeups: Wakeups,
     pub(crate) native: NativeSteps,
     pub(crate) sandbox: Sandbox,
@@ -120,6 +124,7 @@ impl ApiState {
         Ok(Self(Arc::new(Inner {
             store: parts.store,
             starter: parts.starter,
+            events: parts.events,
             wakeups: parts.wakeups,
             native: parts.native,
             sandbox: parts.sandbox,

@@ -10,6 +10,7 @@ use native::NativeSteps;
 use prometheus::Registry;
 use sandbox::Sandbox;
 use secrets::Keyring;
+use store::events::Events;
 use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::{Store, StoreSettings};
@@ -51,11 +52,12 @@ pub(crate) async fn run(
     let relay =
         tokio::spawn(process.wakeups.clone().relay(process.store.clone(), relaying.clone()));
     let mut parts = JoinSet::new();
-    let mut starting: Option<JoinHandle<()>> = None;
+    let mut writers: Vec<JoinHandle<()>> = Vec::new();
     if let Some(listener) = roles.api {
-        let (starter, writer) = Starter::open(process.store.clone(), process.wakeups.clone());
-        starting = Some(writer);
-        let (state, stop) = (process.api(starter, options)?, stop.clone());
+        let (starter, starting) = Starter::open(process.store.clone(), process.wakeups.clone());
+        let (events, storing) = Events::open(process.store.clone());
+        writers.extend([starting, storing]);
+        let (state, stop) = (process.api(starter, events, options)?, stop.clone());
         parts.spawn(
             async move { api::serve(listener, state, stop).await.context("the API failed") },
         );
@@ -73,8 +75,8 @@ pub(crate) async fn run(
     let outcome = end_together(&mut parts, &stop).await;
     relaying.cancel();
     relay.await.context("the relay of wake-ups panicked")?;
-    if let Some(writer) = starting {
-        writer.await.context("the starter panicked")?;
+    for writer in writers {
+        writer.await.context("a writer of starts or events panicked")?;
     }
     process.store.close().await;
     outcome
@@ -116,10 +118,16 @@ impl Process {
         Ok(Self { store, wakeups, registry, monitoring, sandbox, operator, policies, native, keys })
     }
 
-    fn api(&self, starter: Starter, options: &SettingsOptions) -> anyhow::Result<ApiState> {
+    fn api(
+        &self,
+        starter: Starter,
+        events: Events,
+        options: &SettingsOptions,
+    ) -> anyhow::Result<ApiState> {
         Ok(ApiState::new(ApiParts {
             store: self.store.clone(),
             starter,
+            events,
             wakeups: self.wakeups.clone(),
             native: self.native.clone(),
             sandbox: self.sandbox.clone(),

@@ -15,6 +15,7 @@ mod batches;
 mod blobs;
 mod bulk;
 mod children;
+mod cloud_events;
 mod control;
 mod dead_letters;
 mod definitions;

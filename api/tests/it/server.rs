@@ -9,6 +9,7 @@ use sandbox::{Sandbox, SandboxConfig};
 use secrets::Keyring;
 use serde_json::{Value, json};
 use stateflow_api::{ApiParts, ApiState, Monitoring, RateLimit, serve};
+use store::events::Events;
 use store::starts::Starter;
 use store::wakeups::Wakeups;
 use store::{Schema, Store, StoreSettings};
@@ -86,9 +87,11 @@ impl Server {
         let (wakeups, registry) = (Wakeups::default(), Registry::new());
         let sandbox = Sandbox::new(SandboxConfig::new([7; 32])).unwrap();
         let (starter, writer) = Starter::open(store.clone(), wakeups.clone());
+        let (events, writer_of_events) = Events::open(store.clone());
         let state = ApiState::new(ApiParts {
             store: store.clone(),
             starter,
+            events,
             wakeups: wakeups.clone(),
             native: native_steps(),
             sandbox: sandbox.clone(),
@@ -106,7 +109,8 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let serving = serve(listener, state, stop.clone());
-        let running = vec![writer, tokio::spawn(async move { serving.await.unwrap() })];
+        let running =
+            vec![writer, writer_of_events, tokio::spawn(async move { serving.await.unwrap() })];
         let client = Client::new();
         Self {
             store,

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod blobs;
 pub mod bulk;
 pub mod dead_letters;
+pub mod events;
 pub mod executions;
 pub mod families;
 pub mod figures;

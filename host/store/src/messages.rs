@@ -111,7 +111,7 @@ impl Since {
 
 impl Store {
     /// Stores events; says of each whether it is new.
-    pub async fn post_events(&self, new: &[NewEvent]) -> Result<Vec<bool>, StoreError> {
+    pub async fn post_events(&self, new: &[&NewEvent]) -> Result<Vec<bool>, StoreError> {
         let rows = sqlx::query_file!(
             "queries/post_messages.sql",
             &new.iter().map(|it| it.id).collect::<Vec<_>>(),

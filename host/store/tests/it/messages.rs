@@ -45,7 +45,7 @@ async fn one_delivery_brings_an_execution_all_that_it_may_be_waiting_for() {
     let fixture = Fixture::new().await;
     let (id, other) = (waiting(&fixture, "paid").await, waiting(&fixture, "sent").await);
     let events: Vec<_> = (0..3).map(|n| event("paid", n)).collect();
-    fixture.store.post_events(&events).await.unwrap();
+    fixture.store.post_events(&events.iter().collect::<Vec<_>>()).await.unwrap();
     let undelivered = fixture.store.undelivered(10).await.unwrap();
     let delivered =
         fixture.store.deliver(&undelivered, &HashMap::new(), &Wakeups::default()).await.unwrap();
