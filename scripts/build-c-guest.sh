@@ -9,7 +9,7 @@ out=$2
 zig_version=0.17.1
 cache=${STATEFLOW_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stateflow/guests}
 # zig reserves 16 MiB of stack otherwise, which is more than most steps are allowed.
-flags=(-target wasm32-wasi -O2 -Wl,-z,stack-size=65536 -Wl,--strip-all)
+flags=(-target wasm32-wasi -O2 "-Wl,-z,stack-size=65536" "-Wl,--strip-all")
 
 mkdir -p "$cache"
 built=$cache/$( { cat "$source_file"; printf '%s' "$zig_version ${flags[*]}"; } | sha256sum | cut -d' ' -f1).wasm

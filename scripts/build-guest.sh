@@ -27,7 +27,7 @@ install_debian_toolchain() {
 
 # rust-lld comes with rustup's toolchains; Debian has it as lld.
 find_linker() {
-    local sysroot linker
+    local linker
     for linker in "$(rustc --print sysroot 2>/dev/null)"/lib/rustlib/*/bin/rust-lld \
         "${RUSTUP_HOME:-$HOME/.rustup}"/toolchains/*/lib/rustlib/*/bin/rust-lld; do
         [ -x "$linker" ] && { echo "$linker"; return 0; }
