@@ -404,9 +404,36 @@ pub(crate) struct LogsOptions {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory;
 
     use super::*;
+
+    /// The file that operators begin with.
+    const ENVIRONMENT: &str = include_str!("../../deploy/stateflow.env.example");
+
+    fn variables(command: &clap::Command) -> BTreeSet<String> {
+        let own = command.get_arguments().filter_map(clap::Arg::get_env);
+        let own = own.map(|name| name.to_string_lossy().into_owned());
+        own.chain(command.get_subcommands().flat_map(variables)).collect()
+    }
+
+    #[test]
+    fn the_example_of_an_environment_has_every_variable_and_no_other() {
+        // Read by the logging library, and by no argument.
+        let mut taken = variables(&Arguments::command());
+        taken.insert("RUST_LOG".to_owned());
+        let named: Vec<_> = ENVIRONMENT
+            .lines()
+            .filter_map(|line| line.trim_start_matches('#').split_once('='))
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+            .collect();
+        let unique: BTreeSet<_> = named.iter().cloned().collect();
+        assert_eq!(unique.len(), named.len(), "one is there twice: {named:?}");
+        assert_eq!(unique, taken, "left: deploy/stateflow.env.example, right: the binary");
+    }
 
     /// In a release the mistakes that this finds are strange behaviour, otherwise a panic of the command at fault.
     #[test]
