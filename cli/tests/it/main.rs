@@ -3,15 +3,18 @@
 
 mod door;
 mod ledger;
+mod operator;
 mod processes;
 mod workbench;
 
 mod commit_boundaries;
+mod deployment;
 mod development;
 mod drain;
 mod exactly_once;
 mod overload;
 mod plugins;
 mod report;
+mod runbooks;
 mod server_lost;
 mod worker_lost;

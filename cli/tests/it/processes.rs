@@ -86,12 +86,18 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts one, and returns when it listens.
     pub(crate) fn start(database_url: &str, data: &Path) -> Self {
+        Self::with(database_url, data, &[])
+    }
+
+    /// Starts one with more in its environment.
+    pub(crate) fn with(database_url: &str, data: &Path, environment: &[(&str, &Path)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(ALLOW_LOOPBACK)
             .env("DATABASE_URL", database_url)
             .env("STATEFLOW_DATA_DIR", data)
             .env("RUST_LOG", "warn,stateflow=info")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -103,6 +109,13 @@ impl ServerProcess {
         // What nobody reads would stop it.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, url }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
     }
 
     /// The most memory that it has had, in bytes (`VmHWM` of proc(5)).
