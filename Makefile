@@ -6,15 +6,15 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/stateflow/target
 # Queries are checked against .sqlx; no database is needed to compile.
 export SQLX_OFFLINE := true
 
-.PHONY: help setup test fmt lint tidy deny unit demo dev bench smoke
+.PHONY: help setup test fmt lint tidy deny deploy-check unit demo dev bench smoke
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/'
 
 setup: ## Install what is missing on this machine
 	scripts/setup.sh
 
-test: setup fmt lint tidy deny unit ## Everything that decides whether a change lands
+test: setup fmt lint tidy deny deploy-check unit ## Everything that decides whether a change lands
 
 fmt: ## Formatting
 	cargo fmt --all -- --check
@@ -31,6 +31,9 @@ deny: ## Licences, advisories and sources, where cargo-deny is installed
 	else \
 		echo 'deny: skipped, because cargo-deny is not installed (cargo install --locked cargo-deny)'; \
 	fi
+
+deploy-check: setup ## Manifests, units, alerts, dashboards and scripts, against schemas and linters
+	scripts/check-deploy.sh
 
 unit: ## The tests
 	cargo test --workspace --locked

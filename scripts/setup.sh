@@ -39,6 +39,36 @@ install_postgres() {
     fi
 }
 
+# What scripts/check-deploy.sh checks with. `promtool` is taken out of Debian's package of Prometheus: installing that
+# would add a user and start a service.
+install_checkers() {
+    local missing=()
+    have shellcheck || missing+=(shellcheck)
+    have systemd-analyze || missing+=(systemd)
+    have curl || missing+=(curl)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    local tools=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/stateflow/target}/deploy-tools
+    if [ ${#missing[@]} = 0 ] && { have promtool || [ -x "$tools/promtool" ]; }; then return 0; fi
+    if have apt-get && { [ "$(id -u)" = 0 ] || have sudo; }; then
+        as_root apt-get update
+        [ ${#missing[@]} = 0 ] || as_root apt-get install --yes --no-install-recommends "${missing[@]}"
+        have promtool || [ -x "$tools/promtool" ] || extract_promtool "$tools"
+    elif have brew; then
+        brew install shellcheck prometheus
+    else
+        say 'install shellcheck, promtool (of Prometheus), curl and python3 with venv'
+        return 1
+    fi
+}
+
+extract_promtool() {
+    local work
+    work=$(mktemp -d)
+    (cd "$work" && apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool)
+    install -D -m 0755 "$work/usr/bin/promtool" "$1/promtool"
+    rm -rf "$work"
+}
+
 if ! have cargo; then
     say 'cargo is missing: install Rust with rustup'
     exit 1
@@ -50,6 +80,8 @@ else
     install_postgres
     say "Postgres server: $(find_postgres)"
 fi
+
+install_checkers
 
 # Without rustup, scripts/build-guest.sh brings a toolchain of its own.
 target=wasm32-unknown-unknown
