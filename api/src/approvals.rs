@@ -120,7 +120,7 @@ pub(crate) async fn get(
 }
 
 /// Says yes or no. Who says it and when is on record with the execution.
-#[utoipa::path(post, path = "/api/approvals/{id}/decide", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/approvals/{id}/decide", operation_id = "decide_approval", params(("id" = Uuid, Path)),
     request_body = DecisionRequest, responses(
         (status = 202, body = SignalView),
         (status = 403, body = Problem, description = "others are asked"),

@@ -47,7 +47,7 @@ pub(crate) struct DeadLetterPage {
 }
 
 /// Lists dead letters, newest first.
-#[utoipa::path(get, path = "/api/dlq", operation_id = "list_dead_letters", tag = "dead letters", params(DeadLetterQuery),
+#[utoipa::path(get, path = "/api/dlq", operation_id = "list_dead_letters", params(DeadLetterQuery),
     responses((status = 200, body = DeadLetterPage), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn list(
     State(state): Shared,
@@ -107,7 +107,7 @@ pub(crate) struct RedriveRequest {
 }
 
 /// Runs dead letters again: a bulk action, which `/api/executions/bulk/{id}` shows.
-#[utoipa::path(post, path = "/api/dlq/redrive", operation_id = "redrive_dead_letters", tag = "dead letters",
+#[utoipa::path(post, path = "/api/dlq/redrive", operation_id = "redrive_dead_letters",
     request_body = RedriveRequest, responses(
         (status = 200, body = BulkView, description = "a dry run"),
         (status = 202, body = BulkView),
@@ -160,7 +160,7 @@ pub(crate) struct PurgeView {
 
 /// Takes dead letters off the list. They stay in the history as failed, for as long as the retention keeps them, and can still be
 /// retried.
-#[utoipa::path(post, path = "/api/dlq/purge", operation_id = "purge_dead_letters", tag = "dead letters",
+#[utoipa::path(post, path = "/api/dlq/purge", operation_id = "purge_dead_letters",
     request_body = PurgeRequest, responses(
         (status = 200, body = PurgeView),
         (status = 400, body = Problem),

@@ -5,7 +5,9 @@ mod connections;
 pub use connections::serve;
 
 mod router;
-pub use router::router;
+pub use router::{openapi, router};
+
+mod document;
 
 mod monitoring;
 pub use monitoring::Monitoring;

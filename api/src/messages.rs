@@ -80,7 +80,7 @@ impl Draft {
 
 /// Sends an event: to every execution that waits for it, and to the workflows that it starts. Takes CloudEvents 1.0, too:
 /// structured, binary (in headers), and in batches of up to 1,000.
-#[utoipa::path(post, path = "/api/events", operation_id = "send_event", tag = "messages",
+#[utoipa::path(post, path = "/api/events", operation_id = "send_event",
     request_body(content(
         (EventRequest = "application/json"),
         (Object = "application/cloudevents+json"),
@@ -179,7 +179,7 @@ pub(crate) struct SignalView {
 }
 
 /// Sends a signal to one execution. It is kept until a step waits for it.
-#[utoipa::path(post, path = "/api/executions/{id}/signal", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/executions/{id}/signal", operation_id = "send_signal", params(("id" = Uuid, Path)),
     request_body = SignalRequest, responses(
         (status = 202, body = SignalView),
         (status = 404, body = Problem),
@@ -199,7 +199,7 @@ pub(crate) async fn signal(
 }
 
 /// Completes a step that waits for a callback: the body is its output.
-#[utoipa::path(post, path = "/api/tokens/{token}", params(("token" = String, Path)),
+#[utoipa::path(post, path = "/api/tokens/{token}", operation_id = "complete_token", params(("token" = String, Path)),
     request_body = Object, responses(
         (status = 202, body = SignalView),
         (status = 404, body = Problem, description = "there is no such token"),

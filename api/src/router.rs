@@ -15,8 +15,8 @@ use crate::executions::bulk::MAX_MATCHED;
 use crate::monitoring::{admin, metrics, probes};
 use crate::state::ApiState;
 use crate::{
-    approvals, blobs, dead_letters, executions, idempotency, messages, namespaces, plugins,
-    request_id, secrets, versions, workflows,
+    approvals, blobs, dead_letters, document, executions, idempotency, messages, namespaces,
+    plugins, request_id, secrets, versions, workflows,
 };
 
 /// What a call's own fields may add to its payload.
@@ -37,16 +37,11 @@ struct Document;
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .merge(definitions(&state))
-        .merge(starts())
-        .merge(decisions(&state))
-        .merge(bulk(&state))
-        .merge(executions(&state))
-        .merge(plugins(&state))
-        .merge(secrets_routes())
-        .merge(system(&state))
-        .split_for_parts();
+    let once = |routes: Routes| -> Routes {
+        routes.layer(axum::middleware::from_fn_with_state(state.clone(), idempotency::once))
+    };
+    let (router, mut document) = routes(state.max_upload_bytes, &once).split_for_parts();
+    document::complete(&mut document);
     router
         .route("/api/openapi.json", get(async move || Json(document)))
         .layer(CatchPanicLayer::new())
@@ -54,12 +49,32 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// Changes among them are carried out once for each `Idempotency-Key`.
-fn once(routes: OpenApiRouter<ApiState>, state: &ApiState) -> OpenApiRouter<ApiState> {
-    routes.layer(axum::middleware::from_fn_with_state(state.clone(), idempotency::once))
+/// The `OpenAPI` document that the API serves, in JSON.
+pub fn openapi() -> serde_json::Value {
+    // How large an upload may be is not part of it, nor is what wraps the handlers.
+    let (_, mut document) = routes(0, &|routes| routes).split_for_parts();
+    document::complete(&mut document);
+    serde_json::to_value(document).expect("the document is made of strings and numbers")
 }
 
-fn definitions(state: &ApiState) -> OpenApiRouter<ApiState> {
+type Routes = OpenApiRouter<ApiState>;
+
+/// Wraps changes so that each is carried out once for its `Idempotency-Key`.
+type Once<'a> = &'a dyn Fn(Routes) -> Routes;
+
+fn routes(max_upload_bytes: usize, once: Once<'_>) -> Routes {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(definitions(once))
+        .merge(starts())
+        .merge(decisions(once))
+        .merge(bulk(once))
+        .merge(executions(once))
+        .merge(plugins(max_upload_bytes, once))
+        .merge(secrets_routes())
+        .merge(system(once))
+}
+
+fn definitions(once: Once<'_>) -> Routes {
     let routes = OpenApiRouter::new()
         .routes(routes!(workflows::list, workflows::create))
         .routes(routes!(workflows::validate))
@@ -68,11 +83,11 @@ fn definitions(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(versions::set_live))
         .routes(routes!(versions::diff))
         .routes(routes!(versions::migrate));
-    once(routes, state).layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES))
+    once(routes).layer(DefaultBodyLimit::max(MAX_DEFINITION_BYTES + ENVELOPE_BYTES))
 }
 
 /// What begins something or reaches something under way: these keep keys of their own.
-fn starts() -> OpenApiRouter<ApiState> {
+fn starts() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(executions::start::execute))
         .routes(routes!(messages::event))
@@ -81,25 +96,25 @@ fn starts() -> OpenApiRouter<ApiState> {
         .layer(DefaultBodyLimit::max(MAX_START_BYTES))
 }
 
-fn decisions(state: &ApiState) -> OpenApiRouter<ApiState> {
+fn decisions(once: Once<'_>) -> Routes {
     let routes = OpenApiRouter::new()
         .routes(routes!(executions::fork::fork))
         .routes(routes!(approvals::decide));
     let batch = OpenApiRouter::new().routes(routes!(executions::start::execute_batch));
-    once(routes, state)
+    once(routes)
         .layer(DefaultBodyLimit::max(MAX_START_BYTES))
-        .merge(once(batch, state).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)))
+        .merge(once(batch).layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)))
 }
 
-fn bulk(state: &ApiState) -> OpenApiRouter<ApiState> {
+fn bulk(once: Once<'_>) -> Routes {
     let routes = OpenApiRouter::new()
         .routes(routes!(executions::bulk::begin))
         .routes(routes!(dead_letters::redrive))
         .routes(routes!(dead_letters::purge));
-    once(routes, state).layer(DefaultBodyLimit::max(MAX_START_BYTES + MAX_MATCHED * ID_BYTES))
+    once(routes).layer(DefaultBodyLimit::max(MAX_START_BYTES + MAX_MATCHED * ID_BYTES))
 }
 
-fn executions(state: &ApiState) -> OpenApiRouter<ApiState> {
+fn executions(once: Once<'_>) -> Routes {
     let routes = OpenApiRouter::new()
         .routes(routes!(executions::read::list))
         .routes(routes!(executions::read::get))
@@ -117,15 +132,15 @@ fn executions(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(executions::act::resume))
         .routes(routes!(executions::act::retry))
         .routes(routes!(executions::act::retry_step));
-    once(routes, state).layer(DefaultBodyLimit::max(ENVELOPE_BYTES))
+    once(routes).layer(DefaultBodyLimit::max(ENVELOPE_BYTES))
 }
 
-fn system(state: &ApiState) -> OpenApiRouter<ApiState> {
+fn system(once: Once<'_>) -> Routes {
     let policies = OpenApiRouter::new()
         .routes(routes!(namespaces::get_policy, namespaces::set_policy))
         .routes(routes!(namespaces::audit));
     OpenApiRouter::new()
-        .merge(once(policies, state))
+        .merge(once(policies))
         .merge(monitoring())
         .routes(routes!(blobs::create))
         .routes(routes!(blobs::get, blobs::delete))
@@ -133,7 +148,7 @@ fn system(state: &ApiState) -> OpenApiRouter<ApiState> {
 }
 
 /// How it is.
-fn monitoring() -> OpenApiRouter<ApiState> {
+fn monitoring() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(probes::health))
         .routes(routes!(probes::live))
@@ -147,7 +162,7 @@ fn monitoring() -> OpenApiRouter<ApiState> {
 }
 
 /// What is uploaded, and what becomes of it. An upload is known by its bytes and needs no key.
-fn plugins(state: &ApiState) -> OpenApiRouter<ApiState> {
+fn plugins(max_upload_bytes: usize, once: Once<'_>) -> Routes {
     let life = OpenApiRouter::new()
         .routes(routes!(plugins::life::approve))
         .routes(routes!(plugins::life::yank))
@@ -158,12 +173,12 @@ fn plugins(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::get))
         .routes(routes!(plugins::get_version))
         .routes(routes!(plugins::life::diff))
-        .merge(once(life, state))
-        .layer(DefaultBodyLimit::max(state.max_upload_bytes + ENVELOPE_BYTES))
+        .merge(once(life))
+        .layer(DefaultBodyLimit::max(max_upload_bytes + ENVELOPE_BYTES))
 }
 
 /// Setting and deleting are the same however often they are done, and a key would keep a secret's digest.
-fn secrets_routes() -> OpenApiRouter<ApiState> {
+fn secrets_routes() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::set, secrets::delete))

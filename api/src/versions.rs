@@ -41,7 +41,7 @@ pub(crate) struct Ramp {
 }
 
 /// Says which version new executions run. Those under way stay on theirs.
-#[utoipa::path(put, path = "/api/workflows/{workflow}/live", params(("workflow" = String, Path)),
+#[utoipa::path(put, path = "/api/workflows/{workflow}/live", operation_id = "set_live_version", params(("workflow" = String, Path)),
     request_body = LiveDocument, responses(
         (status = 200, body = LiveDocument),
         (status = 400, body = Problem),
@@ -99,7 +99,7 @@ pub(crate) struct StepDiff {
 }
 
 /// Compares two versions.
-#[utoipa::path(get, path = "/api/workflows/{workflow}/diff", params(("workflow" = String, Path), DiffQuery), responses(
+#[utoipa::path(get, path = "/api/workflows/{workflow}/diff", operation_id = "diff_versions", params(("workflow" = String, Path), DiffQuery), responses(
     (status = 200, body = DiffView), (status = 404, body = Problem),
 ))]
 pub(crate) async fn diff(
@@ -167,7 +167,7 @@ pub(crate) struct Staying {
 }
 
 /// Lets the executions under way go on by another version where that is provably safe, and says why not for the rest.
-#[utoipa::path(post, path = "/api/workflows/{workflow}/migrate-executions", params(("workflow" = String, Path)),
+#[utoipa::path(post, path = "/api/workflows/{workflow}/migrate-executions", operation_id = "migrate_executions", params(("workflow" = String, Path)),
     request_body = MigrateRequest, responses(
         (status = 200, body = MigrateView),
         (status = 404, body = Problem, description = "there is no such workflow or version"),

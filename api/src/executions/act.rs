@@ -40,7 +40,7 @@ pub(crate) struct Accepted {
 }
 
 /// Cancels an execution. What it is doing stops; follow it to see it end.
-#[utoipa::path(post, path = "/api/executions/{id}/cancel", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/executions/{id}/cancel", operation_id = "cancel_execution", params(("id" = Uuid, Path)),
     request_body = ReasonRequest, responses(
         (status = 202, body = Accepted),
         (status = 404, body = Problem),
@@ -57,7 +57,7 @@ pub(crate) async fn cancel(
 }
 
 /// Lets an execution rest: nothing new is begun, and an attempt under way is left to end.
-#[utoipa::path(post, path = "/api/executions/{id}/pause", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/executions/{id}/pause", operation_id = "pause_execution", params(("id" = Uuid, Path)),
     request_body = ReasonRequest, responses(
         (status = 202, body = Accepted),
         (status = 404, body = Problem),
@@ -80,7 +80,7 @@ pub(crate) async fn pause(
 }
 
 /// Lets a paused execution go on.
-#[utoipa::path(post, path = "/api/executions/{id}/resume", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(post, path = "/api/executions/{id}/resume", operation_id = "resume_execution", params(("id" = Uuid, Path)), responses(
     (status = 202, body = Accepted),
     (status = 404, body = Problem),
     (status = 409, body = Problem, description = "it has already ended, or is not paused"),
@@ -115,7 +115,7 @@ async fn live(state: &ApiState, id: &str) -> Result<Execution, ApiError> {
 }
 
 /// Runs a failed or cancelled execution again, from the start, with the same input.
-#[utoipa::path(post, path = "/api/executions/{id}/retry", params(("id" = Uuid, Path)), responses(
+#[utoipa::path(post, path = "/api/executions/{id}/retry", operation_id = "retry_execution", params(("id" = Uuid, Path)), responses(
     (status = 202, body = Accepted),
     (status = 404, body = Problem),
     (status = 409, body = Problem, description = "it has not failed"),

@@ -135,7 +135,7 @@ pub(crate) struct BulkView {
 }
 
 /// Does something to many executions. Where it makes no sense for one, nothing happens to that one.
-#[utoipa::path(post, path = "/api/executions/bulk", request_body = BulkRequest, responses(
+#[utoipa::path(post, path = "/api/executions/bulk", operation_id = "begin_bulk_action", request_body = BulkRequest, responses(
     (status = 200, body = BulkView, description = "a dry run"),
     (status = 202, body = BulkView),
     (status = 400, body = Problem),
@@ -307,7 +307,7 @@ pub(crate) struct IncidentsQuery {
 }
 
 /// Groups what has failed: by workflow and version, step, code and plugin.
-#[utoipa::path(get, path = "/api/incidents", params(IncidentsQuery), responses((status = 200, body = Incidents)))]
+#[utoipa::path(get, path = "/api/incidents", operation_id = "list_incidents", params(IncidentsQuery), responses((status = 200, body = Incidents)))]
 pub(crate) async fn incidents(
     State(state): Shared,
     crate::extract::QueryOf(query): crate::extract::QueryOf<IncidentsQuery>,

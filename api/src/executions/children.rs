@@ -81,7 +81,7 @@ impl Place {
 }
 
 /// Lists the executions that an execution has begun.
-#[utoipa::path(get, path = "/api/executions/{id}/children", params(("id" = Uuid, Path), ChildrenQuery), responses(
+#[utoipa::path(get, path = "/api/executions/{id}/children", operation_id = "list_children", params(("id" = Uuid, Path), ChildrenQuery), responses(
     (status = 200, body = ChildrenPage), (status = 404, body = Problem),
 ))]
 pub(crate) async fn children(

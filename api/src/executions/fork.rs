@@ -38,7 +38,7 @@ pub(crate) struct ForkView {
 }
 
 /// Starts a new execution in the middle, with the outputs that another had by then. The other is left as it is.
-#[utoipa::path(post, path = "/api/executions/{id}/fork", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/executions/{id}/fork", operation_id = "fork_execution", params(("id" = Uuid, Path)),
     request_body = ForkRequest, responses(
         (status = 202, body = ForkView),
         (status = 404, body = Problem, description = "there is no such execution, version or step"),

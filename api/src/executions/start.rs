@@ -47,6 +47,7 @@ pub(crate) struct StartRequest {
     /// Another version than the newest.
     version: Option<i32>,
     /// For finding it again.
+    #[schema(inline)]
     labels: Labels,
     /// Not before so many milliseconds from now.
     delay_ms: Option<u64>,

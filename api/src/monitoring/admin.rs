@@ -98,14 +98,14 @@ pub(crate) struct Alert {
 }
 
 /// How the system is: 200 if it works, 503 if it does not.
-#[utoipa::path(get, path = "/api/admin/health", operation_id = "get_admin_health", tag = "health",
+#[utoipa::path(get, path = "/api/admin/health", operation_id = "get_admin_health",
     responses((status = 200, body = AdminHealth), (status = 503, body = AdminHealth)))]
 pub(crate) async fn health(State(state): Shared) -> (StatusCode, Json<AdminHealth>) {
     answer(look(&state).await)
 }
 
 /// The same, with the workers, the pools and the schema.
-#[utoipa::path(get, path = "/api/admin/health/detailed", operation_id = "get_detailed_admin_health", tag = "health",
+#[utoipa::path(get, path = "/api/admin/health/detailed", operation_id = "get_detailed_admin_health",
     responses((status = 200, body = AdminHealth), (status = 503, body = AdminHealth)))]
 pub(crate) async fn detailed(
     State(state): Shared,

@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::router::Shared;
 
 /// Metrics in the Prometheus text format: those of this process, and those of the whole system that the database knows.
-#[utoipa::path(get, path = "/api/metrics/prometheus", operation_id = "get_prometheus_metrics", tag = "metrics",
+#[utoipa::path(get, path = "/api/metrics/prometheus", operation_id = "get_prometheus_metrics",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn prometheus(
     State(state): State<Monitoring>,
@@ -146,7 +146,7 @@ impl LastHour {
 }
 
 /// The system and this process in numbers, as JSON.
-#[utoipa::path(get, path = "/api/metrics", operation_id = "get_metrics", tag = "metrics", responses((status = 200, body = MetricsView)))]
+#[utoipa::path(get, path = "/api/metrics", operation_id = "get_metrics", responses((status = 200, body = MetricsView)))]
 pub(crate) async fn json(State(state): State<Monitoring>) -> Result<Json<MetricsView>, ApiError> {
     let figures = state.figures.get().await?;
     Ok(Json(MetricsView {
@@ -225,7 +225,7 @@ pub(crate) struct DeadLetterKind {
 }
 
 /// The dead letters in numbers.
-#[utoipa::path(get, path = "/api/metrics/dlq", operation_id = "get_dead_letter_metrics", tag = "dead letters",
+#[utoipa::path(get, path = "/api/metrics/dlq", operation_id = "get_dead_letter_metrics",
     responses((status = 200, body = DeadLetterMetrics)))]
 pub(crate) async fn dead_letters(
     State(state): Shared,

@@ -28,7 +28,7 @@ pub(crate) struct Health {
 }
 
 /// How the server is, for people: always 200.
-#[utoipa::path(get, path = "/api/health", operation_id = "get_health", tag = "health", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/api/health", operation_id = "get_health", responses((status = 200, body = Health)))]
 pub(crate) async fn health(State(state): State<Monitoring>) -> Json<Health> {
     // Figures may be a little old; whether the database answers must not be.
     let (ping, figures) = tokio::join!(state.store.ping(), state.figures.get());
@@ -44,13 +44,13 @@ pub(crate) async fn health(State(state): State<Monitoring>) -> Json<Health> {
 
 /// The process answers. Nothing else is looked at: a process that cannot reach the database is not mended by starting it
 /// again.
-#[utoipa::path(get, path = "/api/health/live", operation_id = "get_liveness", tag = "health", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/api/health/live", operation_id = "get_liveness", responses((status = 200, body = Object)))]
 pub(crate) async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
 /// The database answers and has this build's schema: send requests only then.
-#[utoipa::path(get, path = "/api/health/ready", operation_id = "get_readiness", tag = "health",
+#[utoipa::path(get, path = "/api/health/ready", operation_id = "get_readiness",
     responses((status = 200, body = Object), (status = 503, body = Problem)))]
 pub(crate) async fn ready(State(state): State<Monitoring>) -> Result<Json<Value>, ApiError> {
     let unready =
@@ -90,7 +90,7 @@ pub(crate) struct WorkerPage {
 }
 
 /// The workers that are registered, oldest first.
-#[utoipa::path(get, path = "/api/workers", operation_id = "list_workers", tag = "health", responses((status = 200, body = WorkerPage)))]
+#[utoipa::path(get, path = "/api/workers", operation_id = "list_workers", responses((status = 200, body = WorkerPage)))]
 pub(crate) async fn workers(State(state): Shared) -> Result<Json<WorkerPage>, ApiError> {
     let workers = state.store.workers().await?;
     let items = workers.into_iter().map(|it| WorkerView {

@@ -29,10 +29,10 @@ async fn listening(server: &Server) {
 }
 
 async fn outputs(server: &Server, count: usize) -> Vec<Value> {
-    let last = format!("/items/{}/status", count - 1);
-    let list = server.until("/api/executions?status=succeeded", &last, "succeeded").await;
+    let nth = format!("/items/{}/status", count - 1);
+    let page = server.until("/api/executions?status=succeeded", &nth, "succeeded").await;
     let mut outputs = Vec::new();
-    for item in list["items"].as_array().unwrap() {
+    for item in page["items"].as_array().unwrap() {
         let id = item["id"].as_str().unwrap();
         outputs.push(server.get(&format!("/api/executions/{id}")).await.body["output"].clone());
     }

@@ -1,14 +1,19 @@
 //! The `OpenAPI` document against the router: neither knows a route that the other does not.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use reqwest::Method;
 use serde_json::Value;
+use stateflow_api::openapi;
 
 use crate::server::{Server, send};
 
 /// Whatever a resource may be asked to do.
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+/// What the book's API reference is made of.
+const CHECKED_IN: &str = include_str!("../../../docs/openapi.json");
 
 const ROUTER: &str = include_str!("../../src/router.rs");
 
@@ -57,6 +62,41 @@ async fn a_method_answers_if_and_only_if_it_is_documented() {
     // A route past the collector could not be found from outside.
     assert_eq!(ROUTER.matches(".route(").count(), 1, "all but the document itself is collected");
     server.stop().await;
+}
+
+#[test]
+fn the_document_that_is_checked_in_is_the_one_that_is_served() {
+    let fresh = format!("{:#}\n", openapi());
+    if fresh != CHECKED_IN {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi.json");
+        std::fs::write(&place, fresh).unwrap();
+        panic!("docs/openapi.json is stale; copy {} over it", place.display());
+    }
+}
+
+#[test]
+fn every_operation_has_a_group_and_says_in_a_line_what_it_does() {
+    let document = openapi();
+    let tags = document["tags"].as_array().unwrap();
+    let groups: BTreeSet<_> = tags.iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    let mut used = BTreeSet::new();
+    for Operation { path, method, about } in operations(&document) {
+        let tags =
+            about["tags"].as_array().unwrap_or_else(|| panic!("{method} {path} is in no group"));
+        used.extend(tags.iter().map(|tag| tag.as_str().unwrap()));
+        let summary = about["summary"].as_str().unwrap_or_default();
+        assert!(summary.ends_with('.'), "{method} {path}: {summary:?} is not a sentence");
+        for (status, response) in about["responses"].as_object().unwrap() {
+            assert_ne!(response["description"], Value::Null, "{method} {path} {status}");
+            let kinds = response["content"].as_object().into_iter().flat_map(|it| it.keys());
+            let is_error = status.starts_with(['4', '5']);
+            assert!(
+                kinds.clone().all(|kind| (kind == "application/problem+json") == is_error),
+                "{method} {path} {status}"
+            );
+        }
+    }
+    assert_eq!(used, groups, "every group has operations");
 }
 
 #[tokio::test]

@@ -1,0 +1,115 @@
+//! What the `OpenAPI` document needs and no single route says: groups, and how problems and bytes are written.
+//!
+//! Here and not in the routes' attributes, because it is the same for all of them.
+
+use axum::http::StatusCode;
+use utoipa::openapi::content::Content;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{KnownFormat, OpenApi, RefOr, Response};
+
+/// The groups in the order of their reading: name, what it is for, and how its paths begin.
+const GROUPS: [(&str, &str, &[&str]); 9] = [
+    (
+        "Workflows",
+        "Publish definitions, compare versions, and start executions.",
+        &["/api/workflows", "/api/schema"],
+    ),
+    (
+        "Executions",
+        "Follow, stop, repair and repeat executions, one or many.",
+        &["/api/executions", "/api/incidents"],
+    ),
+    (
+        "Dead letters",
+        "Look at what failed for good, and run it again or let it be.",
+        &["/api/dlq", "/api/metrics/dlq"],
+    ),
+    ("Events", "Tell executions that something has happened.", &["/api/events", "/api/tokens"]),
+    ("Approvals", "What people are asked, and what they say.", &["/api/approvals"]),
+    ("Plugins", "Upload step types, and decide about them.", &["/api/plugins"]),
+    ("Secrets", "What steps may send and nobody may see.", &["/api/secrets"]),
+    ("Blobs", "Payloads that are too large for JSON.", &["/api/blobs"]),
+    (
+        "Operations",
+        "Health, metrics, workers, policies and the record of decisions.",
+        &[
+            "/api/health",
+            "/api/admin",
+            "/api/metrics",
+            "/api/workers",
+            "/api/namespaces",
+            "/api/audit",
+        ],
+    ),
+];
+
+/// What [`Problem`](crate::error::Problem) is called in references.
+const PROBLEM: &str = "#/components/schemas/Problem";
+
+/// Completes what the routes say of themselves.
+pub(crate) fn complete(document: &mut OpenApi) {
+    let tags = GROUPS
+        .iter()
+        .map(|(name, about, _)| TagBuilder::new().name(*name).description(Some(*about)).build());
+    document.tags = Some(tags.collect());
+    for (path, item) in &mut document.paths.paths {
+        let methods =
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in methods.into_iter().flatten() {
+            operation.tags = group(path).map(|name| vec![name.to_owned()]);
+            complete_operation(operation);
+        }
+    }
+}
+
+/// `None` for a path that nobody has put anywhere: the tests find it.
+fn group(path: &str) -> Option<&'static str> {
+    let begins = |(_, _, starts): &&(&str, &str, &[&str])| {
+        starts.iter().any(|start| path.starts_with(start))
+    };
+    GROUPS.iter().find(begins).map(|(name, _, _)| *name)
+}
+
+fn complete_operation(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.content.iter_mut().for_each(|(kind, content)| write_bytes_as_such(kind, content));
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response {
+            complete_response(status, response);
+        }
+    }
+}
+
+fn complete_response(status: &str, response: &mut Response) {
+    // The standard wants a description; the status in words is what there is to say.
+    if response.description.is_empty() {
+        let code = status.parse::<StatusCode>().ok();
+        let words = code.and_then(|code| code.canonical_reason()).unwrap_or(status);
+        words.clone_into(&mut response.description);
+    }
+    let content = std::mem::take(&mut response.content);
+    for (kind, mut content) in content {
+        write_bytes_as_such(&kind, &mut content);
+        let kind = if is_problem(&content) { "application/problem+json".to_owned() } else { kind };
+        response.content.insert(kind, content);
+    }
+}
+
+fn is_problem(content: &RefOr<Content>) -> bool {
+    let RefOr::T(content) = content else { return false };
+    matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location == PROBLEM)
+}
+
+/// Bytes would be a list of numbers otherwise.
+fn write_bytes_as_such(kind: &str, content: &mut RefOr<Content>) {
+    let is_bytes = ["application/octet-stream", "application/wasm"].contains(&kind);
+    if let (true, RefOr::T(content)) = (is_bytes, content) {
+        let bytes = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        content.schema = Some(RefOr::T(Schema::Object(bytes.build())));
+    }
+}
