@@ -1,7 +1,9 @@
-//! The house rules as a program: `tidy` checks them, `freeze` adds to what may never change.
+//! The house rules as a program: `tidy` checks them, `freeze` adds to what may never change, `errors` writes the index of
+//! the error pages.
 //!
 //! The tests of this crate run `tidy` over the repository, so `cargo test` finds what it would find.
 
+mod error_pages;
 mod frozen;
 mod repository;
 mod tidy;
@@ -32,7 +34,11 @@ fn main() -> Result<ExitCode> {
             say(&format!("{added} files frozen"));
             Ok(ExitCode::SUCCESS)
         }
-        _ => bail!("usage: xtask tidy | xtask freeze PATH…"),
+        ["errors"] => {
+            error_pages::write_index(&Repository::open()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => bail!("usage: xtask tidy | xtask freeze PATH… | xtask errors"),
     }
 }
 

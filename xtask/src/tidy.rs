@@ -1,6 +1,7 @@
 //! Runs every house rule over the repository and takes the argued exceptions off.
 
 mod arrows;
+mod codes;
 mod doc_paths;
 mod environment;
 mod markers;
@@ -90,6 +91,7 @@ fn rules(repository: &Repository) -> Result<Vec<Finding>> {
     findings.extend(markers::check(repository));
     findings.extend(doc_paths::check(repository));
     findings.extend(promises::check(repository));
+    findings.extend(codes::check(repository));
     findings.extend(frozen::check(repository)?);
     Ok(findings)
 }
