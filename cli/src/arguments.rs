@@ -2,6 +2,8 @@
 
 mod blobs;
 mod plugins;
+#[cfg(test)]
+mod reference;
 mod secrets;
 mod server;
 
@@ -86,6 +88,8 @@ pub(crate) enum Command {
     Logs(LogsOptions),
     /// Say why an execution is not moving.
     Why(ExecutionOptions),
+    /// Say what an error code means and what to do; without a code, list them all. Needs no server.
+    Explain(ExplainOptions),
     /// Ask the server how it is.
     Health,
     /// Set, list and delete what steps may send and nobody may see.
@@ -391,6 +395,12 @@ pub(crate) struct RetryStepOptions {
 pub(crate) struct ExecutionOptions {
     /// The execution's id.
     pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// The code, such as `EGRESS_DENIED`.
+    pub(crate) code: Option<String>,
 }
 
 #[derive(Debug, Args)]

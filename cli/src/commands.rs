@@ -4,6 +4,7 @@ pub(crate) mod blobs;
 pub(crate) mod bulk;
 pub(crate) mod doctor;
 pub(crate) mod executions;
+pub(crate) mod explain;
 pub(crate) mod messages;
 pub(crate) mod plugins;
 pub(crate) mod policy;

@@ -9,6 +9,7 @@ mod compose;
 mod configuration;
 mod dev_postgres;
 mod output;
+mod plain_text;
 mod plugin_build;
 
 use std::process::ExitCode;
@@ -83,6 +84,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Children(options) => executions::children(options, &client?, json).await,
         Command::Why(options) => executions::why(options, &client?, json).await,
+        Command::Explain(options) => commands::explain::explain(&options, json),
         Command::Health => commands::doctor::health(&client?, json).await,
         Command::Secrets { command } => secrets::secrets(command, &client?, json).await,
         Command::Blob { command } => blobs::blob(command, &client?, json).await,

@@ -12,6 +12,7 @@ mod deployment;
 mod development;
 mod drain;
 mod exactly_once;
+mod explain;
 mod overload;
 mod plugins;
 mod report;
