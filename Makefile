@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/stateflow/target
 # Queries are checked against .sqlx; no database is needed to compile.
 export SQLX_OFFLINE := true
 
-.PHONY: help setup test fmt lint tidy deny deploy-check unit demo dev bench smoke
+.PHONY: help setup test fmt lint tidy deny deploy-check unit docs demo dev bench smoke
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/'
@@ -14,7 +14,7 @@ help: ## List the targets
 setup: ## Install what is missing on this machine
 	scripts/setup.sh
 
-test: setup fmt lint tidy deny deploy-check unit ## Everything that decides whether a change lands
+test: setup fmt lint tidy deny deploy-check unit docs ## Everything that decides whether a change lands
 
 fmt: ## Formatting
 	cargo fmt --all -- --check
@@ -37,6 +37,9 @@ deploy-check: setup ## Manifests, units, alerts, dashboards and scripts, against
 
 unit: ## The tests
 	cargo test --workspace --locked
+
+docs: ## The documentation as a site, with no link that leads nowhere
+	cargo run --quiet --locked --package stateflow-book -- "$$CARGO_TARGET_DIR/book"
 
 demo: ## A tour of a running StateFlow
 	scripts/demo.sh

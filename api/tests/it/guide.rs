@@ -7,6 +7,10 @@ use crate::server::Server;
 
 const GUIDE: &str = include_str!("../../../docs/guides/workflows.md");
 
+/// Where a newcomer begins.
+const BEGINNINGS: [&str; 2] =
+    [include_str!("../../../docs/quick-start.md"), include_str!("../../../README.md")];
+
 /// A definition, and what stands under it: inputs, and what comes of them.
 struct Example {
     definition: Value,
@@ -38,5 +42,26 @@ async fn every_example_gives_what_the_guide_says() {
             claim.holds(&server, name).await;
         }
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_newcomer_copies_is_valid() {
+    let server = Server::start().await;
+    let blocks = BEGINNINGS.iter().flat_map(|text| text.split("```json\n").skip(1));
+    let mut definitions = 0;
+    for block in blocks {
+        let definition: Value = serde_json::from_str(block.split_once("```").unwrap().0).unwrap();
+        let answer = server.post("/api/workflows/validate", &definition).await;
+        let diagnostics = answer.body["diagnostics"].as_array().unwrap();
+        // The plugin is uploaded by a command that stands before.
+        let faults: Vec<_> = diagnostics
+            .iter()
+            .filter(|it| !it["message"].as_str().unwrap().contains("`demo/slugify@^1`"))
+            .collect();
+        assert!(faults.is_empty(), "{}: {faults:?}", definition["name"]);
+        definitions += 1;
+    }
+    assert!(definitions >= 4, "{definitions} definitions");
     server.stop().await;
 }

@@ -18,7 +18,7 @@ use super::Finding;
 use crate::repository::Repository;
 
 /// What each crate may depend on. `dev-dependencies` are free: they ship nothing.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("engine", &[]),
     ("host/store", &["engine"]),
     ("host/egress", &["engine"]),
@@ -52,6 +52,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("simulation", &["engine"]),
     ("bench", &["host/postgres", "host/testing"]),
     ("xtask", &[]),
+    ("book", &[]),
 ];
 
 pub(super) fn check(repository: &Repository) -> Result<Vec<Finding>> {
