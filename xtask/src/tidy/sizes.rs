@@ -7,6 +7,8 @@ use crate::repository::Repository;
 const PRODUCTION_LINES: usize = 500;
 /// Tests are read one at a time.
 const TEST_LINES: usize = 800;
+/// A map that one has in mind, and how many words it takes.
+const MAP: (&str, usize) = ("ARCHITECTURE.md", 1_500);
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -20,6 +22,12 @@ pub(super) fn check(repository: &Repository) -> Vec<Finding> {
             let message = format!("has {lines} lines; at most {limit}: split it by noun");
             findings.push(Finding::new("sizes", &file.path, 0, message));
         }
+    }
+    let (path, limit) = MAP;
+    let words = repository.file(path).map_or(0, |file| file.text.split_whitespace().count());
+    if words > limit {
+        let message = format!("has {words} words; at most {limit}: move detail to docs/");
+        findings.push(Finding::new("sizes", path, 0, message));
     }
     findings
 }
@@ -46,5 +54,13 @@ mod tests {
             assert_eq!(findings_for(path, lines, ""), found, "{path} {lines}");
         }
         assert_eq!(findings_for("src/a.rs", 500, foot), 0);
+    }
+
+    #[test]
+    fn the_map_may_have_exactly_as_many_words_as_its_limit() {
+        for (words, found) in [(1_499, 0), (1_500, 0), (1_501, 1)] {
+            let text = "word ".repeat(words);
+            assert_eq!(check(&Repository::of(&[(MAP.0, &text)])).len(), found, "{words}");
+        }
     }
 }
