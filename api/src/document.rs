@@ -4,10 +4,12 @@
 
 use axum::http::StatusCode;
 use utoipa::openapi::content::Content;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{KnownFormat, OpenApi, RefOr, Response};
+use utoipa::openapi::{KnownFormat, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
+
+use crate::extract::MAX_KEY_BYTES;
 
 /// The groups in the order of their reading: name, what it is for, and how its paths begin.
 const GROUPS: [(&str, &str, &[&str]); 9] = [
@@ -61,6 +63,51 @@ pub(crate) fn complete(document: &mut OpenApi) {
             operation.tags = group(path).map(|name| vec![name.to_owned()]);
             complete_operation(operation);
         }
+        let changes = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        changes.into_iter().flatten().for_each(take_keys);
+    }
+}
+
+/// What any call may be refused with, beside what its route says.
+const ALWAYS: [StatusCode; 4] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+/// The same, of calls with a body.
+const WITH_BODY: [StatusCode; 3] = [
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
+];
+/// The same, of calls that change something and may have a key.
+const WITH_KEY: [StatusCode; 2] = [StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY];
+
+/// Changes take an `Idempotency-Key`.
+fn take_keys(operation: &mut Operation) {
+    let about = "The same request again, within a day, gets the answer of the first one.";
+    let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX_KEY_BYTES));
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(text))
+        .build();
+    operation.parameters.get_or_insert_default().push(RefOr::T(key));
+    may_be_refused(operation, &WITH_KEY);
+}
+
+fn may_be_refused(operation: &mut Operation, statuses: &[StatusCode]) {
+    for status in statuses {
+        let known = &mut operation.responses.responses;
+        known.entry(status.as_str().to_owned()).or_insert_with(|| {
+            let problem = Content::new(Some(Ref::new(PROBLEM)));
+            let words = status.canonical_reason().unwrap_or_default();
+            let response = ResponseBuilder::new().description(words);
+            RefOr::T(response.content("application/problem+json", problem).build())
+        });
     }
 }
 
@@ -73,6 +120,15 @@ fn group(path: &str) -> Option<&'static str> {
 }
 
 fn complete_operation(operation: &mut Operation) {
+    may_be_refused(operation, &ALWAYS);
+    if operation.request_body.is_some() {
+        may_be_refused(operation, &WITH_BODY);
+    }
+    let in_path =
+        |it: &RefOr<Parameter>| matches!(it, RefOr::T(it) if it.parameter_in == ParameterIn::Path);
+    if operation.parameters.iter().flatten().any(in_path) {
+        may_be_refused(operation, &[StatusCode::NOT_FOUND]);
+    }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.content.iter_mut().for_each(|(kind, content)| write_bytes_as_such(kind, content));
     }

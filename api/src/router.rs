@@ -10,6 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::executions::bulk::MAX_MATCHED;
 use crate::monitoring::{admin, metrics, probes};
@@ -44,6 +45,7 @@ pub fn router(state: ApiState) -> Router {
     document::complete(&mut document);
     router
         .route("/api/openapi.json", get(async move || Json(document)))
+        .merge(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::finish))
         .with_state(state)

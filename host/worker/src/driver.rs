@@ -10,10 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use engine::attempt::{AttemptContext, LogLine, Outcome};
-use engine::failure::ErrorCode;
-use engine::machine::{
-    self, Command, Event, Execution, ExecutionStatus, Family, StartAttempt, Transition,
-};
+use engine::machine::{self, Command, Event, Execution, Family, StartAttempt, Transition};
 use engine::placeholder::Placeholders;
 use store::Store;
 use store::journal::{Disposition, KinAct, Write, Written};
@@ -269,7 +266,7 @@ impl Drive {
                 self.execution.state = transition.state;
                 self.stored = None;
                 if let Some((status, code)) = ended {
-                    self.count_end(status, code);
+                    self.shared.endings.count(self.shared.clock.now(), status, code, self.is_part);
                 }
                 Ok(wish)
             }
@@ -278,13 +275,6 @@ impl Drive {
                 tracing::warn!(execution_id = %self.execution.id, "the lease was gone; the result is kept as late");
                 Ok(None)
             }
-        }
-    }
-
-    fn count_end(&self, status: ExecutionStatus, code: Option<ErrorCode>) {
-        self.shared.metrics.finished.with_label_values(&[status.as_str()]).inc();
-        if !self.is_part {
-            self.shared.endings.count(self.shared.clock.now(), status, code);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use engine::failure::ErrorCode;
 use engine::machine::ExecutionStatus;
+use prometheus::IntCounterVec;
 use store::Store;
 use store::figures::FinishedMinute;
 use tokio::time::MissedTickBehavior;
@@ -18,19 +19,32 @@ use uuid::Uuid;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// See the module. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Endings(Arc<Mutex<HashMap<Kind, i32>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Endings {
+    finished: IntCounterVec,
+    gathered: Arc<Mutex<HashMap<Kind, i32>>>,
+}
 
 type Kind = (DateTime<Utc>, &'static str, &'static str);
 
 impl Endings {
-    /// An execution ended.
+    /// With the counter of the process's own metrics.
+    pub(crate) fn new(finished: IntCounterVec) -> Self {
+        Self { finished, gathered: Arc::default() }
+    }
+
+    /// An execution ended. Parts of others are counted in the process's metrics alone.
     pub(crate) fn count(
         &self,
         now: DateTime<Utc>,
         status: ExecutionStatus,
         code: Option<ErrorCode>,
+        is_part: bool,
     ) {
+        self.finished.with_label_values(&[status.as_str()]).inc();
+        if is_part {
+            return;
+        }
         let minute = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
         let kind = (minute, status.as_str(), code.map_or("", ErrorCode::as_str));
         *self.gathered().entry(kind).or_default() += 1;
@@ -78,24 +92,29 @@ impl Endings {
     }
 
     fn gathered(&self) -> std::sync::MutexGuard<'_, HashMap<Kind, i32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus::Opts;
+
     use super::*;
 
     #[test]
     fn what_ends_alike_within_a_minute_is_added_up() {
-        let endings = Endings::default();
+        let counter = IntCounterVec::new(Opts::new("finished", "ended"), &["status"]).unwrap();
+        let endings = Endings::new(counter.clone());
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         for second in ["00", "59"] {
             let now = at(&format!("2026-11-28T10:00:{second}Z"));
-            endings.count(now, ExecutionStatus::Succeeded, None);
-            endings.count(now, ExecutionStatus::Failed, Some(ErrorCode::Timeout));
+            endings.count(now, ExecutionStatus::Succeeded, None, false);
+            endings.count(now, ExecutionStatus::Failed, Some(ErrorCode::Timeout), false);
+            endings.count(now, ExecutionStatus::Failed, None, true);
         }
-        endings.count(at("2026-11-28T10:01:00Z"), ExecutionStatus::Succeeded, None);
+        endings.count(at("2026-11-28T10:01:00Z"), ExecutionStatus::Succeeded, None, false);
+        assert_eq!(counter.with_label_values(&["failed"]).get(), 4, "parts are counted there");
         let mut gathered: Vec<_> =
             endings.gathered().iter().map(|(kind, count)| (*kind, *count)).collect();
         gathered.sort_unstable();
