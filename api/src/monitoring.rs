@@ -55,6 +55,7 @@ impl Monitoring {
         stop: CancellationToken,
     ) -> std::io::Result<()> {
         let router = Router::new()
+            .route("/api/health", get(probes::health))
             .route("/api/health/live", get(probes::live))
             .route("/api/health/ready", get(probes::ready))
             .route("/api/metrics/prometheus", get(metrics::prometheus))

@@ -223,7 +223,7 @@ def overview():
                   overrides=[{"matcher": {"id": "byName", "options": "oldest (s)"}, "properties": [{"id": "unit", "value": "s"}, {"id": "custom.axisPlacement", "value": "right"}]}]),
             row("Failures"),
             lines("Attempts that failed", "By error code: docs/errors/README.md says what each means", [(rate("stateflow_attempts_finished_total", "code", 'code!=""'), "{{code}}")], "cps", stacked=True),
-            lines("Retries", "Attempts that are followed by another, by step type and code", [(rate("stateflow_attempts_retried_total", "type, code"), "{{type}} {{code}}")], "cps", stacked=True),
+            lines("Retries", "Attempts that were not the first at their step, by step type", [(rate("stateflow_attempts_retried_total", "step_type"), "{{step_type}}")], "cps", stacked=True),
             lines("Dead letters", "Failed executions that wait for somebody to look at them", [(f"max(stateflow_dead_letters{OF_THE_DATABASE})", "dead letters")]),
             row("Processes"),
             lines("Memory", "Resident memory of each process", [(f"process_resident_memory_bytes{ONE}", "{{role}} {{instance}}")], "bytes"),

@@ -89,7 +89,8 @@ pub(crate) struct ServeOptions {
 pub(crate) struct WorkerOptions {
     #[command(flatten)]
     pub(crate) process: ProcessOptions,
-    /// An address for probes and metrics: `/api/health/live`, `/api/health/ready`, `/api/metrics/prometheus`.
+    /// An address for probes and metrics, without the rest of the API: `/api/health`, `/api/health/live`, `/api/health/ready`,
+    /// `/api/metrics/prometheus`.
     #[arg(long, env = "STATEFLOW_WORKER_LISTEN")]
     pub(crate) listen: Option<String>,
 }

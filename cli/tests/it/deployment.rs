@@ -1,8 +1,11 @@
 //! The scripts in `deploy/`: what they do, and what they refuse.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::development::STATEFLOW;
 use crate::operator::{Operator, repository};
 use crate::runbooks::blocks;
 
@@ -157,7 +160,7 @@ async fn a_new_image_waits_for_its_schema() {
     let commands = waiting("api.yaml");
     assert_eq!(commands, waiting("worker.yaml"));
 
-    let programs = std::path::Path::new(crate::development::STATEFLOW).parent().unwrap();
+    let programs = Path::new(STATEFLOW).parent().unwrap();
     let mut child = Command::new("sh")
         .args(["-c", &commands])
         .env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()))
@@ -194,4 +197,56 @@ async fn the_image_takes_the_database_from_a_file_and_secrets_are_made_once() {
     assert_eq!(made.lines().count(), 4, "{made}");
     operator.succeeds(command);
     assert_eq!(operator.succeeds(sums), made);
+}
+
+/// A line of `deploy/prometheus/metrics.txt`: type, and labels in their order.
+fn known_metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let text = std::fs::read_to_string(repository().join("deploy/prometheus/metrics.txt")).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let known = lines.map(|line| {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let (name, kind) = (words.next().unwrap(), words.next().unwrap());
+        (name, (kind, words.collect()))
+    });
+    known.collect()
+}
+
+#[tokio::test]
+async fn alerts_and_dashboards_know_every_metric_and_promtool_likes_them() {
+    let operator = Operator::on_duty().await;
+    let text =
+        operator.succeeds("curl -sf \"$STATEFLOW_URL/api/metrics/prometheus\" | tee metrics.prom");
+    let known = known_metrics();
+    let mut kinds = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(told) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = told.split_once(' ').unwrap();
+            kinds.insert(name.to_owned(), kind.to_owned());
+        } else if let Some((series, _)) = line.split_once('{').filter(|_| !line.starts_with('#')) {
+            let labels = line[series.len() + 1..].rsplit_once('}').unwrap().0;
+            let base =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| series.strip_suffix(end));
+            let name = base.filter(|base| kinds.contains_key(*base)).unwrap_or(series);
+            let labels =
+                labels.split("\",").map(|label| label.split('=').next().unwrap().to_owned());
+            let labels: BTreeSet<_> = labels.filter(|label| label != "le").collect();
+            assert_eq!(known.get(name).map(|it| &it.1), Some(&labels), "{name}");
+        }
+    }
+    for (name, kind) in &kinds {
+        let listed = known.get(name).map(|it| &it.0);
+        let other = name.starts_with("process_") && listed.is_none();
+        assert!(other || listed == Some(kind), "{name} is a {kind}, and listed as {listed:?}");
+    }
+    // What has labels is there once it has happened.
+    for (name, (_, labels)) in &known {
+        assert!(!labels.is_empty() || kinds.contains_key(name), "{name} is listed, and not there");
+    }
+    // Where `scripts/setup.sh` puts it, if the machine has none.
+    let tools = Path::new(STATEFLOW).ancestors().nth(2).unwrap().join("deploy-tools");
+    let judged = operator.succeeds(&format!(
+        "PATH=$PATH:{} promtool check metrics < metrics.prom 2>&1",
+        tools.display()
+    ));
+    assert_eq!(judged.trim(), "", "{judged}");
 }
