@@ -15,6 +15,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ const MOST_CONNECTIONS: usize = 4_096;
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long a request's head may take to arrive.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long what was sent may stay untaken.
+const DEAF_PATIENCE: Duration = Duration::from_mins(1);
 /// How long open connections may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 /// The wait after a connection could not be taken: most often there is no file descriptor left.
@@ -101,6 +104,10 @@ fn talk(
 > {
     // Answers are written whole: waiting for more to send only makes them late. It is a hint.
     drop(stream.set_nodelay(true));
+    // Who does not take what it is sent, or is gone without a word, is cut off by the kernel (RFC 5482): nothing else
+    // would end a stream that nobody reads.
+    #[cfg(target_os = "linux")]
+    drop(SockRef::from(&stream).set_tcp_user_timeout(Some(DEAF_PATIENCE)));
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

@@ -3,6 +3,7 @@
 pub(crate) mod act;
 pub(crate) mod bulk;
 pub(crate) mod children;
+pub(crate) mod follow;
 pub(crate) mod fork;
 pub(crate) mod logs;
 pub(crate) mod read;

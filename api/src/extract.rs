@@ -15,6 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::admission::{PATIENCE, in_time};
 use crate::error::ApiError;
 
 /// The longest `Idempotency-Key`, in bytes.
@@ -134,16 +135,19 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                return ApiError::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "TOO_LARGE",
-                    "the request's body is larger than this call takes",
-                );
-            }
-            ApiError::bad_request(format!("the body could not be read: {rejection}"))
-        })
+        let read = async {
+            Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
+                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    return ApiError::new(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "TOO_LARGE",
+                        "the request's body is larger than this call takes",
+                    );
+                }
+                ApiError::bad_request(format!("the body could not be read: {rejection}"))
+            })
+        };
+        in_time(PATIENCE, read).await
     }
 }
 

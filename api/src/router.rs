@@ -128,6 +128,7 @@ fn executions(once: Once<'_>) -> Routes {
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::get))
         .routes(routes!(executions::logs::logs))
+        .routes(routes!(executions::follow::events))
         .routes(routes!(executions::why::why))
         .routes(routes!(executions::act::cancel))
         .routes(routes!(executions::act::pause))

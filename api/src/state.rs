@@ -29,6 +29,8 @@ use crate::rate_limit::{Clients, RateLimit};
 
 /// Published definitions that are kept at hand for starting.
 const KEPT_VERSIONS: u64 = 1_000;
+/// Streams of events that are open at a time: each asks the database a few times a second.
+const STREAMS_AT_ONCE: usize = 1_000;
 /// Uploads that are in memory at a time.
 const UPLOADS_AT_ONCE: usize = 2;
 
@@ -95,6 +97,7 @@ pub struct Inner {
     callbacks: OnceCell<CallbackKey>,
     room: Arc<Semaphore>,
     uploads: Semaphore,
+    streams: Arc<Semaphore>,
     room_pieces: u32,
 }
 
@@ -146,6 +149,7 @@ impl ApiState {
             callbacks: OnceCell::new(),
             room: Arc::new(Semaphore::new(room_pieces as usize)),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
             room_pieces,
         })))
     }
@@ -153,6 +157,11 @@ impl ApiState {
     /// A place among the uploads that are in memory, once there is one.
     pub(crate) async fn upload_room(&self) -> SemaphorePermit<'_> {
         self.uploads.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// A place among the streams that are open, if there is one.
+    pub(crate) fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
     /// The namespace of a request: there is one so far.

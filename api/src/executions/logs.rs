@@ -1,18 +1,17 @@
 //! An execution's log: a page, or with `?follow` a stream of server-sent events until it ends.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
 use axum::extract::{Path, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::HeaderMap;
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Json, Response};
-use futures::Stream;
+use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::executions::Log;
+use store::executions::{Log, Progress};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::follow::{self, News};
 use crate::error::{ApiError, Problem};
 use crate::extract::{QueryOf, execution_id};
 use crate::router::Shared;
@@ -20,8 +19,6 @@ use crate::state::ApiState;
 
 /// Lines of one page.
 const PAGE: u16 = 1_000;
-/// How often a follower looks for more.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -41,24 +38,28 @@ fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
     Ok(matches!(text.as_str(), "" | "true" | "1"))
 }
 
-/// An execution's log lines, oldest first.
-#[utoipa::path(get, path = "/api/executions/{id}/logs", params(("id" = Uuid, Path), LogQuery), responses(
-    (status = 200, body = Object), (status = 404, body = Problem),
+/// An execution's log lines, oldest first; or a stream of them, `log` events and an `end`, which goes on after `Last-Event-ID`.
+#[utoipa::path(get, path = "/api/executions/{id}/logs",
+    params(("id" = Uuid, Path), LogQuery, ("Last-Event-ID" = Option<String>, Header)), responses(
+        (status = 200, content((Object = "application/json"), (String = "text/event-stream"))),
+        (status = 404, body = Problem),
 ))]
 pub(crate) async fn logs(
     State(state): Shared,
     Path(id): Path<String>,
+    headers: HeaderMap,
     QueryOf(query): QueryOf<LogQuery>,
 ) -> Result<Response, ApiError> {
-    let execution = state.store.execution(state.namespace(), execution_id(&id)?).await?;
-    let after = query.cursor.as_deref().map_or(Ok((0, 0)), parse_cursor)?;
+    let id = execution_id(&id)?;
+    state.store.progress(state.namespace(), id).await?;
+    let had = follow::last_event_id(&headers).filter(|_| query.follow);
+    let after = had.or(query.cursor.as_deref()).map_or(Ok((0, 0)), parse_cursor)?;
     if query.follow {
-        let stream = follow(state, execution.id, after);
-        return Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response());
+        return follow::stream(&state, id, Lines { after });
     }
-    let lines = state.store.logs(execution.id, after, i64::from(PAGE)).await?;
+    let lines = state.store.logs(id, after, i64::from(PAGE)).await?;
     let full = lines.len() == usize::from(PAGE);
-    let next = lines.last().filter(|_| full).map(|line| format!("{}.{}", line.sequence, line.line));
+    let next = lines.last().filter(|_| full).map(cursor);
     let items: Vec<_> = lines.iter().map(view).collect();
     Ok(Json(json!({ "items": items, "nextCursor": next })).into_response())
 }
@@ -68,54 +69,35 @@ fn parse_cursor(text: &str) -> Result<(i32, i32), ApiError> {
     numbers.ok_or_else(|| ApiError::bad_request("`cursor` is not one that this call gave"))
 }
 
-/// Where a follower is.
-struct Follower {
-    state: ApiState,
-    id: Uuid,
+/// The log of an execution, as it grows.
+struct Lines {
     after: (i32, i32),
-    ready: std::collections::VecDeque<Log>,
-    ended: bool,
 }
 
-fn follow(
-    state: ApiState,
-    id: Uuid,
-    after: (i32, i32),
-) -> impl Stream<Item = Result<Event, Infallible>> {
-    let follower =
-        Follower { state, id, after, ready: std::collections::VecDeque::new(), ended: false };
-    futures::stream::unfold(follower, async |mut follower| {
-        loop {
-            if let Some(line) = follower.ready.pop_front() {
-                let id = format!("{}.{}", line.sequence, line.line);
-                let event = Event::default().event("log").id(id).data(view(&line).to_string());
-                return Some((Ok(event), follower));
+impl News for Lines {
+    fn look<'a>(&'a mut self, state: &'a ApiState, id: Uuid) -> BoxFuture<'a, Option<Vec<Event>>> {
+        Box::pin(async move {
+            let lines = state.store.logs(id, self.after, i64::from(follow::PAGE)).await.ok()?;
+            if let Some(last) = lines.last() {
+                self.after = (last.sequence, last.line);
             }
-            if follower.ended {
-                return None;
-            }
-            follower.look().await?;
-        }
-    })
-}
-
-impl Follower {
-    /// Fetches what is new. The end is looked at first: lines are durable with the attempt that wrote them, so
-    /// none can come after it. `None` when the store fails: the stream ends, and a client comes back.
-    async fn look(&mut self) -> Option<()> {
-        let execution = self.state.store.execution(self.state.namespace(), self.id).await.ok()?;
-        let lines = self.state.store.logs(self.id, self.after, i64::from(PAGE)).await.ok()?;
-        if let Some(last) = lines.last() {
-            self.after = (last.sequence, last.line);
-        }
-        self.ended = execution.finished_at.is_some() && lines.len() < usize::from(PAGE);
-        let nothing_new = lines.is_empty();
-        self.ready.extend(lines);
-        if nothing_new && !self.ended {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Some(())
+            let event = |line: &Log| {
+                let event = Event::default().event("log").id(cursor(line));
+                event.json_data(view(line)).ok()
+            };
+            lines.iter().map(event).collect()
+        })
     }
+
+    fn last(&self, progress: &Progress) -> Option<Event> {
+        let data = json!({ "status": progress.status });
+        Event::default().event("end").json_data(data).ok()
+    }
+}
+
+/// Where a line is: the cursor of what comes after it, and its id in a stream.
+fn cursor(line: &Log) -> String {
+    format!("{}.{}", line.sequence, line.line)
 }
 
 fn view(line: &Log) -> Value {

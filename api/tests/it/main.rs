@@ -41,6 +41,7 @@ mod recovery;
 mod requests;
 mod secrets;
 mod starts;
+mod streams;
 mod suspending;
 mod unwinding;
 mod uploads;

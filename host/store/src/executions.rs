@@ -163,6 +163,17 @@ pub struct LateResult {
     pub recorded_at: DateTime<Utc>,
 }
 
+/// How far an execution is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Its status.
+    pub status: String,
+    /// How long its history is.
+    pub records: i32,
+    /// Nothing will come any more, unless somebody retries it.
+    pub ended: bool,
+}
+
 /// An execution's place in the queue.
 #[derive(Clone, Debug)]
 pub struct QueuePlace {
@@ -208,6 +219,20 @@ impl Store {
             kinship: Kinship::of(row.parent_id, row.visit, row.ordinal, row.block),
             dead_letter: row.dead_letter,
         })
+    }
+
+    /// How far an execution is, without what it holds.
+    pub async fn progress(&self, namespace_id: i32, id: Uuid) -> Result<Progress, StoreError> {
+        sqlx::query_as!(
+            Progress,
+            r#"select status, records, finished_at is not null as "ended!"
+               from executions where id = $1 and namespace_id = $2"#,
+            id,
+            namespace_id,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or_else(|| StoreError::not_found("execution", id))
     }
 
     /// Executions, newest first.
