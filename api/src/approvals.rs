@@ -44,7 +44,7 @@ pub(crate) struct ApprovalView {
     id: Uuid,
     workflow: String,
     step: String,
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     message: Value,
     /// Who is asked; anybody, if nobody is named.
     approvers: Vec<String>,
@@ -54,7 +54,7 @@ pub(crate) struct ApprovalView {
     decisions: Value,
     /// What an approval has to bring. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     form_schema: Option<Value>,
     since: DateTime<Utc>,
     until: Option<DateTime<Utc>>,
@@ -79,7 +79,7 @@ pub(crate) struct DecisionRequest {
     /// What else they have to say.
     comment: Option<String>,
     /// What `formSchema` asks for.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     form: Option<Value>,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct EventRequest {
     event: String,
     /// What it says.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     data: JsonText,
 }
 
@@ -165,7 +165,7 @@ pub(crate) struct SignalRequest {
     name: String,
     /// What it says.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     data: Value,
 }
 

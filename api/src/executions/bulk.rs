@@ -87,7 +87,7 @@ pub(crate) struct BulkRequest {
     /// These executions; or a filter.
     pub(crate) ids: Option<Vec<Uuid>>,
     /// Those that the list shows with these filters.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub(crate) filter: Option<ListQuery>,
     /// Only says how many there are, and which come first.
     #[serde(default)]
@@ -104,7 +104,7 @@ pub(crate) struct BulkRequest {
     /// Only of a fork: another version than the execution's.
     pub(crate) version: Option<i32>,
     /// Only of a fork: changes to the input, a JSON Merge Patch (RFC 7396).
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub(crate) input_patch: Option<Value>,
 }
 

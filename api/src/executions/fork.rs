@@ -24,7 +24,7 @@ pub(crate) struct ForkRequest {
     /// Another version than the execution's.
     version: Option<i32>,
     /// Changes to the input: a JSON Merge Patch (RFC 7396).
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     input_patch: Option<Value>,
 }
 

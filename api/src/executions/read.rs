@@ -131,7 +131,7 @@ pub(crate) struct ExecutionPage {
 
 /// Lists executions, newest first.
 #[utoipa::path(get, path = "/api/executions", operation_id = "list_executions",
-    params(ListQuery), responses((status = 200, body = ExecutionPage)))]
+    params(ListQuery), responses((status = 200, body = ExecutionPage), (status = 404, body = Problem)))]
 pub(crate) async fn list(
     State(state): Shared,
     QueryOf(query): QueryOf<ListQuery>,
@@ -186,11 +186,11 @@ pub(crate) struct ExecutionView {
     workflow: String,
     version: i32,
     status: String,
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     input: Value,
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     output: Option<Value>,
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     error: Option<Value>,
     #[schema(value_type = Object)]
     labels: Value,
@@ -228,12 +228,12 @@ pub(crate) struct StepView {
     name: Option<String>,
     status: String,
     attempts: u32,
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     output: Option<Value>,
     /// The output's size, when it is too large to be shown here.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_bytes: Option<i32>,
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     error: Option<Value>,
     /// How far the executions are that it has begun last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -356,7 +356,7 @@ pub(crate) struct AttemptView {
     finished_at: Option<DateTime<Utc>>,
     duration_ms: Option<f64>,
     worker: Option<Uuid>,
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     error: Option<Value>,
     /// How far the attempt under way says that it is.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -40,7 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct StartRequest {
     /// Anything that the workflow's `inputSchema` accepts.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     input: JsonText,
     /// The same key again gives the same execution.
     idempotency_key: Option<String>,
@@ -88,10 +88,10 @@ pub(crate) struct StartView {
     id: Uuid,
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value, required = false)]
     output: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>, required = false)]
     error: Option<Box<RawValue>>,
 }
 
