@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/stateflow/target
 # Queries are checked against .sqlx; no database is needed to compile.
 export SQLX_OFFLINE := true
 
-.PHONY: help setup test fmt lint tidy deny deploy-check unit docs demo dev bench smoke
+.PHONY: help setup test fmt lint tidy deny deploy-check unit docs api-check demo dev bench smoke
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/'
@@ -40,6 +40,10 @@ unit: ## The tests
 
 docs: ## The documentation as a site, with no link that leads nowhere
 	cargo run --quiet --locked --package stateflow-book -- "$$CARGO_TARGET_DIR/book"
+
+api-check: setup ## The API from outside: a fuzzer, generated clients, the CloudEvents SDK
+	cargo build --locked --package stateflow
+	scripts/check-api.sh "$$CARGO_TARGET_DIR/debug/stateflow"
 
 demo: ## A tour of a running StateFlow
 	scripts/demo.sh

@@ -46,6 +46,7 @@ install_checkers() {
     have shellcheck || missing+=(shellcheck)
     have systemd-analyze || missing+=(systemd)
     have curl || missing+=(curl)
+    have npm || missing+=(nodejs npm)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     local tools=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/stateflow/target}/deploy-tools
     if [ ${#missing[@]} = 0 ] && { have promtool || [ -x "$tools/promtool" ]; }; then return 0; fi
@@ -54,9 +55,9 @@ install_checkers() {
         [ ${#missing[@]} = 0 ] || as_root apt-get install --yes --no-install-recommends "${missing[@]}"
         have promtool || [ -x "$tools/promtool" ] || extract_promtool "$tools"
     elif have brew; then
-        brew install shellcheck prometheus
+        brew install shellcheck prometheus node
     else
-        say 'install shellcheck, promtool (of Prometheus), curl and python3 with venv'
+        say 'install shellcheck, promtool (of Prometheus), curl, npm and python3 with venv'
         return 1
     fi
 }

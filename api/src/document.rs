@@ -2,7 +2,10 @@
 //!
 //! Here and not in the routes' attributes, because it is the same for all of them.
 
+mod schemas;
+
 use axum::http::StatusCode;
+use serde_json::Value;
 use utoipa::openapi::content::Content;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
@@ -50,8 +53,16 @@ const GROUPS: [(&str, &str, &[&str]); 9] = [
 /// What [`Problem`](crate::error::Problem) is called in references.
 const PROBLEM: &str = "#/components/schemas/Problem";
 
-/// Completes what the routes say of themselves.
-pub(crate) fn complete(document: &mut OpenApi) {
+/// The document, with what the routes do not say of themselves.
+pub(crate) fn complete(mut document: OpenApi) -> Value {
+    complete_operations(&mut document);
+    let mut document =
+        serde_json::to_value(document).expect("the document is made of strings and numbers");
+    schemas::complete(&mut document);
+    document
+}
+
+fn complete_operations(document: &mut OpenApi) {
     let tags = GROUPS
         .iter()
         .map(|(name, about, _)| TagBuilder::new().name(*name).description(Some(*about)).build());

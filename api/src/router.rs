@@ -41,8 +41,8 @@ pub fn router(state: ApiState) -> Router {
     let once = |routes: Routes| -> Routes {
         routes.layer(axum::middleware::from_fn_with_state(state.clone(), idempotency::once))
     };
-    let (router, mut document) = routes(state.max_upload_bytes, &once).split_for_parts();
-    document::complete(&mut document);
+    let (router, document) = routes(state.max_upload_bytes, &once).split_for_parts();
+    let document = document::complete(document);
     router
         .route("/api/openapi.json", get(async move || Json(document)))
         .merge(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))
@@ -54,9 +54,7 @@ pub fn router(state: ApiState) -> Router {
 /// The `OpenAPI` document that the API serves, in JSON.
 pub fn openapi() -> serde_json::Value {
     // How large an upload may be is not part of it, nor is what wraps the handlers.
-    let (_, mut document) = routes(0, &|routes| routes).split_for_parts();
-    document::complete(&mut document);
-    serde_json::to_value(document).expect("the document is made of strings and numbers")
+    document::complete(routes(0, &|routes| routes).split_for_parts().1)
 }
 
 type Routes = OpenApiRouter<ApiState>;
