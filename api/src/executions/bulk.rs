@@ -236,8 +236,7 @@ pub(crate) async fn targets(
         (Some(ids), _) => ids,
         (None, filter) => {
             let filter = filter_of(state, filter.unwrap_or_default()).await?;
-            let most = i64::try_from(MAX_MATCHED).unwrap_or(i64::MAX) + 1;
-            state.store.matching(state.namespace(), &filter, most).await?
+            state.store.matching(state.namespace(), &filter, MAX_MATCHED + 1).await?
         }
     };
     if found.len() > MAX_MATCHED {

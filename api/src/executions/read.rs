@@ -9,8 +9,9 @@ use engine::failure::ErrorCode;
 use engine::machine::ExecutionStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::executions::{Attempt, Execution, Filter, StepOutput, Summary};
+use store::executions::{Attempt, Execution, StepOutput};
 use store::families::Family;
+use store::listing::{Effort, Filter, Summary};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -121,7 +122,8 @@ impl From<Summary> for SummaryView {
     }
 }
 
-/// A page of executions.
+/// A page of executions. It may have fewer than were asked for, or none, though there are more: where few of very many are
+/// sought, it ends after a while, and `nextCursor` goes on.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExecutionPage {
@@ -138,11 +140,9 @@ pub(crate) async fn list(
 ) -> Result<Json<ExecutionPage>, ApiError> {
     let limit = page_size(query.limit)?;
     let filter = filter_of(&state, query).await?;
-    let found = state.store.executions(state.namespace(), &filter, i64::from(limit) + 1).await?;
-    let more = found.len() > limit as usize;
-    let items: Vec<SummaryView> = found.into_iter().take(limit as usize).map(Into::into).collect();
-    let next_cursor = items.last().filter(|_| more).map(|it| it.id);
-    Ok(Json(ExecutionPage { items, next_cursor }))
+    let page = state.store.list(state.namespace(), &filter, limit as usize, Effort::BRIEF).await?;
+    let items = page.items.into_iter().map(Into::into).collect();
+    Ok(Json(ExecutionPage { items, next_cursor: page.next }))
 }
 
 /// What a list is narrowed by.

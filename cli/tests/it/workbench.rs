@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 use engine::machine::State;
 use serde_json::json;
-use store::executions::Filter;
+use store::listing::Filter;
 use store::starts::NewExecution;
 use store::workflows::{NewVersion, Version};
 use store::{DEFAULT_NAMESPACE, Schema, Store, StoreSettings};
@@ -105,7 +105,7 @@ impl Workbench {
 
     async fn count(&self, status: &str) -> Option<usize> {
         let filter = Filter { status: Some(status.to_owned()), ..Filter::default() };
-        let limit = i64::from(i32::MAX);
+        let limit = usize::try_from(i32::MAX).unwrap();
         Some(self.store.executions(DEFAULT_NAMESPACE, &filter, limit).await.ok()?.len())
     }
 

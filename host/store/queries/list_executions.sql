@@ -1,28 +1,70 @@
--- One page of executions, newest first. Ids order by time, so bounds in time are bounds on the id, and only the
--- partitions between them are read.
+-- A window on executions, newest first: so many rows of one source are looked at, and those of them that a filter lets through
+-- are returned, with the last id that was looked at and how many there were. Whatever the filter, it takes as long as the window
+-- is large. Ids order by time, so bounds in time are bounds on the id, and only the partitions between them are read.
+--
+-- Of the branches one is carried out: `$1` says which, and the others are never begun.
+with looked_at as materialized (
+    (select e.id, e.workflow_id, e.version, e.status, e.labels, e.failure, e.started_at, e.finished_at, e.dead_letter, e.block,
+            e.namespace_id
+     from executions e
+     where $1 = 'all' and e.id >= $3 and e.id < $4
+     order by e.id desc limit $5)
+    union all
+    (select e.id, e.workflow_id, e.version, e.status, e.labels, e.failure, e.started_at, e.finished_at, e.dead_letter, e.block,
+            e.namespace_id
+     from executions e
+     where $1 = 'workflow' and e.workflow_id = $7 and e.block is null and e.id >= $3 and e.id < $4
+     order by e.id desc limit $5)
+    union all
+    (select e.id, e.workflow_id, e.version, e.status, e.labels, e.failure, e.started_at, e.finished_at, e.dead_letter, e.block,
+            e.namespace_id
+     from executions e
+     where $1 = 'failed' and e.failure is not null and e.block is null and e.id >= $3 and e.id < $4
+     order by e.id desc limit $5)
+    union all
+    (select e.id, e.workflow_id, e.version, e.status, e.labels, e.failure, e.started_at, e.finished_at, e.dead_letter, e.block,
+            e.namespace_id
+     from executions e
+     where $1 = 'dead' and e.dead_letter and e.id >= $3 and e.id < $4
+     order by e.id desc limit $5)
+    union all
+    (select e.id, e.workflow_id, e.version, e.status, e.labels, e.failure, e.started_at, e.finished_at, e.dead_letter, e.block,
+            e.namespace_id
+     from (select q.execution_id from queue q
+           where $1 = 'live' and q.execution_id >= $3 and q.execution_id < $4
+           order by q.execution_id desc limit $5) q
+     join executions e on e.id = q.execution_id)
+), found as (
+    select l.*, w.name as workflow
+    from looked_at l
+    join workflows w on w.id = l.workflow_id
+    where l.namespace_id = $2
+      and ($7::uuid is null or l.workflow_id = $7)
+      and ($8::text is null or l.status = $8)
+      and ($9::integer is null or l.version = $9)
+      and ($10::jsonb is null or l.labels @> $10)
+      and ($11::text is null or l.failure ->> 'code' = $11)
+      and ($12::boolean is null or l.dead_letter = $12)
+      and ($13::uuid[] is null or l.workflow_id = any($13) or l.id between $14 and $15)
+      -- Blocks are parts of an execution.
+      and l.block is null
+    order by l.id desc
+    limit $6
+)
 select
-    e.id,
-    w.name as workflow,
-    e.version,
-    e.status,
-    e.labels,
-    e.failure ->> 'code' as error_code,
-    e.started_at,
-    e.finished_at
-from executions e
-join workflows w on w.id = e.workflow_id
-where e.namespace_id = $1
-  and ($2::uuid is null or e.workflow_id = $2)
-  and ($3::text is null or e.status = $3)
-  and ($4::integer is null or e.version = $4)
-  and ($5::jsonb is null or e.labels @> $5)
-  and ($6::text is null or e.failure ->> 'code' = $6)
-  and ($7::timestamptz is null or e.id >= uuid_at($7))
-  and ($8::timestamptz is null or e.id < uuid_at($8))
-  and ($9::uuid is null or e.id < $9)
-  and ($11::text is null or strpos(lower(w.name), lower($11)) > 0 or starts_with(e.id::text, lower($11)))
-  and ($12::boolean is null or e.dead_letter = $12)
-  -- Blocks are parts of an execution.
-  and e.block is null
-order by e.id desc
-limit $10
+    n.looked_at as "looked_at!",
+    n.last,
+    f.id as "id?",
+    f.workflow as "workflow?",
+    f.version as "version?",
+    f.status as "status?",
+    f.labels as "labels?",
+    f.failure ->> 'code' as error_code,
+    f.started_at as "started_at?",
+    f.finished_at as "finished_at?"
+from (
+    -- There is no minimum of uuids, but of their texts, which order alike.
+    select count(*) as looked_at, min(id::text)::uuid as last from looked_at
+) n
+left join found f on true
+order by f.id desc

@@ -7,10 +7,10 @@ use serde_json::Value;
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::executions::Filter;
 use crate::forks::NewFork;
 use crate::leases::parse;
 use crate::letters::{Letters, Stirred};
+use crate::listing::Filter;
 use crate::wakeups::Wakeups;
 use crate::{Store, StoreError};
 
@@ -103,7 +103,7 @@ impl Store {
         &self,
         namespace_id: i32,
         filter: &Filter,
-        limit: i64,
+        limit: usize,
     ) -> Result<Vec<Uuid>, StoreError> {
         let found = self.executions(namespace_id, filter, limit).await?;
         Ok(found.into_iter().map(|it| it.id).collect())

@@ -6,8 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::audit::{self, Entry};
-use crate::executions::Filter;
 use crate::leases::parse;
+use crate::listing::Filter;
 use crate::{Store, StoreError};
 
 /// A failed execution that waits for somebody to look at it.

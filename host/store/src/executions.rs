@@ -45,52 +45,6 @@ pub struct Execution {
     pub dead_letter: bool,
 }
 
-/// An execution in a list: without payloads.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// Its id.
-    pub id: Uuid,
-    /// The workflow's name.
-    pub workflow: String,
-    /// The version that it runs.
-    pub version: i32,
-    /// `pending`, `running`, …
-    pub status: String,
-    /// Its labels.
-    pub labels: Value,
-    /// Why it failed: the code.
-    pub error_code: Option<String>,
-    /// When a worker first wrote its state.
-    pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
-    pub finished_at: Option<DateTime<Utc>>,
-}
-
-/// What a list of executions is narrowed by.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// The workflow.
-    pub workflow_id: Option<Uuid>,
-    /// The status.
-    pub status: Option<String>,
-    /// The version.
-    pub version: Option<i32>,
-    /// Labels that have to be there: `{"team": "billing"}`.
-    pub labels: Option<Value>,
-    /// The failure's code.
-    pub error: Option<String>,
-    /// Created at or after this instant.
-    pub since: Option<DateTime<Utc>>,
-    /// Created before this instant.
-    pub until: Option<DateTime<Utc>>,
-    /// Older than this execution: the cursor of a page.
-    pub before: Option<Uuid>,
-    /// Part of the workflow's name, or the beginning of the id.
-    pub text: Option<String>,
-    /// Whether it waits for somebody to look at it.
-    pub dead_letter: Option<bool>,
-}
-
 /// A line of an execution's history.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -233,33 +187,6 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?
         .ok_or_else(|| StoreError::not_found("execution", id))
-    }
-
-    /// Executions, newest first.
-    pub async fn executions(
-        &self,
-        namespace_id: i32,
-        filter: &Filter,
-        limit: i64,
-    ) -> Result<Vec<Summary>, StoreError> {
-        Ok(sqlx::query_file_as!(
-            Summary,
-            "queries/list_executions.sql",
-            namespace_id,
-            filter.workflow_id,
-            filter.status,
-            filter.version,
-            filter.labels,
-            filter.error,
-            filter.since,
-            filter.until,
-            filter.before,
-            limit,
-            filter.text,
-            filter.dead_letter,
-        )
-        .fetch_all(&self.pool)
-        .await?)
     }
 
     /// The newest output of each step that succeeded; those above `max_bytes` only by their size.

@@ -12,6 +12,7 @@ pub mod executions;
 pub mod families;
 pub mod figures;
 pub mod forks;
+pub mod listing;
 pub mod namespaces;
 pub mod plugins;
 pub mod request_keys;

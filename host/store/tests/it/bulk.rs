@@ -5,8 +5,8 @@ use engine::plan::{Plan, PluginLock};
 use serde_json::json;
 use stateflow_store::DEFAULT_NAMESPACE;
 use stateflow_store::bulk::{BulkOrder, BulkStep, NewBulkAction};
-use stateflow_store::executions::Filter;
 use stateflow_store::forks::NewFork;
+use stateflow_store::listing::Filter;
 use stateflow_store::wakeups::Wakeups;
 use uuid::Uuid;
 

@@ -6,6 +6,7 @@ mod fixture;
 mod bulk;
 mod journal;
 mod leases;
+mod listing;
 mod messages;
 mod migrations;
 mod plugins;
