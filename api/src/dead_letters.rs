@@ -15,10 +15,8 @@ use crate::error::{ApiError, Problem};
 use crate::executions::bulk::{self, Action, BulkRequest, BulkView};
 use crate::executions::read::{DeadLetterQuery, created_at, filter_of};
 use crate::extract::{JsonBody, QueryOf, page_size};
+use crate::plugins::life::check_words;
 use crate::router::Shared;
-
-/// The longest name of somebody, and the longest reason, in bytes.
-const MAX_WORDS_BYTES: usize = 1_000;
 
 /// A failed execution that waits for somebody to look at it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -172,10 +170,9 @@ pub(crate) async fn purge(
     JsonBody(request): JsonBody<PurgeRequest>,
 ) -> Result<Json<PurgeView>, ApiError> {
     bulk::either(request.ids.is_some(), request.filter.is_some())?;
-    let words = [Some(&request.by), request.reason.as_ref()];
-    if request.by.is_empty() || words.into_iter().flatten().any(|it| it.len() > MAX_WORDS_BYTES) {
-        let detail = format!("`by` says who; it and `reason` have up to {MAX_WORDS_BYTES} bytes");
-        return Err(ApiError::bad_request(detail));
+    check_words("by", &request.by)?;
+    if let Some(reason) = &request.reason {
+        check_words("reason", reason)?;
     }
     let filter = request.filter.map(Into::into);
     let found = bulk::targets(&state, request.ids, filter).await?;

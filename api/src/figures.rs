@@ -1,5 +1,5 @@
-//! The system's figures, as fresh as they are cheap. The queue is counted for them: where that is long, those who ask get the
-//! last figures, and somebody reads them again behind their backs.
+//! The system's figures, as fresh as they are cheap. The queue and the dead letters are counted for them: where those are many,
+//! those who ask get the last figures, and somebody reads them again behind their backs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use store::figures::Figures;
 use store::{Store, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Executions in the queue that are counted for everybody who asks: a few milliseconds.
+/// Executions that are counted for everybody who asks: a few milliseconds.
 const CHEAP: i64 = 50_000;
 /// Figures of a longer queue are used for so long, and waited for when they are older than the second.
 const FRESH: Duration = Duration::from_secs(5);
@@ -31,8 +31,8 @@ struct Sample {
 
 impl Sample {
     fn is_cheap(&self) -> bool {
-        let Figures { due, leased, later, .. } = *self.figures;
-        due + leased + later < CHEAP
+        let Figures { due, leased, later, dead_letters, .. } = *self.figures;
+        due + leased + later + dead_letters < CHEAP
     }
 }
 

@@ -26,6 +26,7 @@ mod versions;
 mod workflows;
 
 mod admission;
+mod conditional;
 mod idempotency;
 mod publish;
 mod rate_limit;

@@ -1,15 +1,18 @@
 //! `/api/namespaces/{name}/policy`: what an operator allows; `/api/audit`: who decided what.
 
 use axum::extract::{Path, State};
-use axum::response::Json;
+use axum::http::HeaderMap;
+use axum::response::{Json, Response};
 use engine::diagnostic::Diagnostic;
 use engine::policy::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::StoreError;
 use store::audit::{Entry, Recorded};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::conditional::{changed_meanwhile, expected, tagged};
 use crate::error::{ApiError, Problem};
 use crate::extract::{JsonBody, QueryOf, page_size};
 use crate::plugins::life::check_words;
@@ -58,34 +61,45 @@ pub(crate) struct AuditPage {
 
 /// What a namespace is allowed.
 #[utoipa::path(get, path = "/api/namespaces/{name}/policy", operation_id = "get_policy",
-    params(("name" = String, Path)),
-    responses((status = 200, body = PolicyView), (status = 404, body = Problem)))]
+    params(("name" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = PolicyView), (status = 304), (status = 404, body = Problem)))]
 pub(crate) async fn get_policy(
     State(state): Shared,
     Path(name): Path<String>,
-) -> Result<Json<PolicyView>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let id = state.store.namespace_id(&name).await?;
     let stored = state.store.policy(id).await?;
-    Ok(Json(PolicyView { namespace: name, revision: stored.revision, policy: stored.policy }))
+    let view = PolicyView { namespace: name, revision: stored.revision, policy: stored.policy };
+    Ok(tagged(&headers, stored.revision, view))
 }
 
 /// Replaces what a namespace is allowed. Workers follow within seconds.
 #[utoipa::path(put, path = "/api/namespaces/{name}/policy", operation_id = "set_policy",
-    params(("name" = String, Path)), request_body = PolicyRequest,
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)), request_body = PolicyRequest,
     responses((status = 200, body = PolicyView), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem, description = "it has changed meanwhile"),
         (status = 422, body = Problem)))]
 pub(crate) async fn set_policy(
     State(state): Shared,
     Path(name): Path<String>,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<PolicyRequest>,
-) -> Result<Json<PolicyView>, ApiError> {
+) -> Result<Response, ApiError> {
+    let expected = expected(&headers)?;
     let id = state.store.namespace_id(&name).await?;
     check_words("by", &request.by)?;
     let policy = checked(&request.policy)?;
     let detail = json!({ "policy": policy });
     let entry = Entry { actor: &request.by, action: "policy.set", subject: &name, detail: &detail };
-    let stored = state.store.set_policy(id, &policy, request.revision, &entry).await?;
-    Ok(Json(PolicyView { namespace: name, revision: stored.revision, policy: stored.policy }))
+    let revision = expected.or(request.revision);
+    let stored = state.store.set_policy(id, &policy, revision, &entry).await;
+    let stored = stored.map_err(|error| match error {
+        StoreError::Conflict(detail) if expected.is_some() => changed_meanwhile(&detail),
+        other => other.into(),
+    })?;
+    let view = PolicyView { namespace: name, revision: stored.revision, policy: stored.policy };
+    Ok(tagged(&HeaderMap::new(), stored.revision, view))
 }
 
 /// Lists decisions, newest first.

@@ -1,19 +1,23 @@
 //! `/api/workflows`: publishing and reading definitions.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Json;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Json, Response};
 use chrono::{DateTime, Utc};
 use engine::definition::Trigger;
 use engine::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::StoreError;
+use store::audit::Entry;
 use store::workflows::{NewVersion, Version, Workflow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::conditional::{changed_meanwhile, expected, tagged};
 use crate::error::{ApiError, Problem};
 use crate::extract::{JsonBytes, QueryOf, page_size};
+use crate::plugins::life::check_words;
 use crate::publish::{self, Publishable};
 use crate::router::Shared;
 
@@ -142,31 +146,36 @@ pub(crate) async fn validate(
 
 /// The newest version of a workflow, by id or name.
 #[utoipa::path(get, path = "/api/workflows/{workflow}", operation_id = "get_workflow",
-    params(("workflow" = String, Path)), responses(
-    (status = 200, body = VersionView), (status = 404, body = Problem),
+    params(("workflow" = String, Path), ("If-None-Match" = Option<String>, Header)), responses(
+    (status = 200, body = VersionView), (status = 304), (status = 404, body = Problem),
 ))]
 pub(crate) async fn get(
     State(state): Shared,
     Path(workflow): Path<String>,
-) -> Result<Json<VersionView>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let workflow = state.store.workflow(state.namespace(), &workflow).await?;
-    Ok(Json(state.store.version(workflow.id, workflow.latest_version).await?.into()))
+    let version = state.store.version(workflow.id, workflow.latest_version).await?;
+    Ok(tagged(&headers, version.version, VersionView::from(version)))
 }
 
 /// Publishes a new version. The same definition again is the version that is there.
 #[utoipa::path(put, path = "/api/workflows/{workflow}", operation_id = "update_workflow",
-    params(("workflow" = String, Path)),
+    params(("workflow" = String, Path), ("If-Match" = Option<String>, Header)),
     request_body = Object, responses(
         (status = 200, body = VersionView),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "the definition names another workflow"),
+        (status = 412, body = Problem, description = "it has changed meanwhile"),
         (status = 422, body = Problem, description = "the definition is not valid"),
 ))]
 pub(crate) async fn update(
     State(state): Shared,
     Path(workflow): Path<String>,
+    headers: HeaderMap,
     JsonBytes(body): JsonBytes,
-) -> Result<Json<VersionView>, ApiError> {
+) -> Result<Response, ApiError> {
+    let expected = expected(&headers)?;
     let workflow = state.store.workflow(state.namespace(), &workflow).await?;
     let new = new_version(state.namespace(), publish::require(&state, &body).await?);
     if new.name != workflow.name {
@@ -176,7 +185,92 @@ pub(crate) async fn update(
         );
         return Err(ApiError::conflict("NAME_MISMATCH", detail));
     }
-    Ok(Json(state.store.publish_version(workflow.id, &new).await?.into()))
+    let version = state.store.publish_version(workflow.id, &new, expected).await;
+    let version = version.map_err(|error| match error {
+        StoreError::Conflict(detail) if expected.is_some() => changed_meanwhile(&detail),
+        other => other.into(),
+    })?;
+    Ok(tagged(&HeaderMap::new(), version.version, VersionView::from(version)))
+}
+
+/// Who archives a workflow, and why.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ArchiveQuery {
+    /// Who; `api`, if it is not said.
+    by: Option<String>,
+}
+
+/// Archives a workflow: nothing starts it any more and its name is free. What is under way goes on, and the history stays.
+#[utoipa::path(delete, path = "/api/workflows/{workflow}", operation_id = "archive_workflow",
+    params(("workflow" = String, Path), ArchiveQuery),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(crate) async fn archive(
+    State(state): Shared,
+    Path(workflow): Path<String>,
+    QueryOf(query): QueryOf<ArchiveQuery>,
+) -> Result<StatusCode, ApiError> {
+    let by = query.by.as_deref().unwrap_or("api");
+    check_words("by", by)?;
+    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
+    let detail = serde_json::json!({ "id": workflow.id, "versions": workflow.latest_version });
+    let entry =
+        Entry { actor: by, action: "workflow.archive", subject: &workflow.name, detail: &detail };
+    state.store.archive_workflow(&workflow, &entry, state.namespace()).await?;
+    state.forget_workflow(&workflow.name).await;
+    state.forget_workflow(&workflow.id.to_string()).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A version in a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionSummary {
+    version: i32,
+    digest: String,
+    created_at: DateTime<Utc>,
+}
+
+/// A page of versions.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionPage {
+    items: Vec<VersionSummary>,
+    next_cursor: Option<i32>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct VersionsQuery {
+    /// 1 to 500; 50 if not given.
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<i32>,
+}
+
+/// Lists the versions of a workflow, newest first.
+#[utoipa::path(get, path = "/api/workflows/{workflow}/versions", operation_id = "list_workflow_versions",
+    params(("workflow" = String, Path), VersionsQuery),
+    responses((status = 200, body = VersionPage), (status = 404, body = Problem)))]
+pub(crate) async fn versions(
+    State(state): Shared,
+    Path(workflow): Path<String>,
+    QueryOf(query): QueryOf<VersionsQuery>,
+) -> Result<Json<VersionPage>, ApiError> {
+    let limit = page_size(query.limit)?;
+    let workflow = state.store.workflow(state.namespace(), &workflow).await?;
+    let mut found = state.store.versions(workflow.id, query.cursor, i64::from(limit) + 1).await?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next_cursor = found.last().filter(|_| more).map(|it| it.version);
+    let items = found.into_iter().map(|it| VersionSummary {
+        version: it.version,
+        digest: it.digest,
+        created_at: it.created_at,
+    });
+    Ok(Json(VersionPage { items: items.collect(), next_cursor }))
 }
 
 /// One version of a workflow.

@@ -9,6 +9,7 @@ use engine::failure::ErrorCode;
 use engine::machine::ExecutionStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::StoreError;
 use store::executions::{Attempt, Execution, StepOutput};
 use store::families::Family;
 use store::listing::{Effort, Filter, Summary};
@@ -145,10 +146,20 @@ pub(crate) async fn list(
     Ok(Json(ExecutionPage { items, next_cursor: page.next }))
 }
 
+/// One that was archived is found by its id: its executions are still there.
+async fn workflow_id(state: &ApiState, name_or_id: &str) -> Result<Uuid, ApiError> {
+    let found = state.store.workflow(state.namespace(), name_or_id).await;
+    match (found, Uuid::parse_str(name_or_id)) {
+        (Ok(workflow), _) => Ok(workflow.id),
+        (Err(StoreError::NotFound { .. }), Ok(id)) => Ok(id),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
 /// What a list is narrowed by.
 pub(crate) async fn filter_of(state: &ApiState, query: ListQuery) -> Result<Filter, ApiError> {
     let workflow_id = match &query.workflow {
-        Some(workflow) => Some(state.store.workflow(state.namespace(), workflow).await?.id),
+        Some(workflow) => Some(workflow_id(state, workflow).await?),
         None => None,
     };
     Ok(Filter {

@@ -127,5 +127,5 @@ async fn publish_elsewhere(server: &Server, definition: &Value) {
         definition: definition.clone(),
         plugin_lock: std::collections::BTreeMap::new(),
     };
-    server.store.publish_version(workflow.id, &new).await.unwrap();
+    server.store.publish_version(workflow.id, &new, None).await.unwrap();
 }

@@ -1,8 +1,9 @@
 //! Live versions, ramps, differences and moving executions, from outside.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Answer, Server, send};
 
 fn definition(value: u32, more: &Value) -> Value {
     let mut definition = json!({ "name": "w", "steps": [{ "id": "t", "type": "transform", "config": { "value": value } }] });
@@ -100,5 +101,77 @@ async fn executions_move_where_it_is_safe_and_stay_with_a_reason_where_not() {
     let ended = server.until(&path, "/status", "succeeded").await;
     assert_eq!((&ended["version"], &ended["output"]), (&json!(2), &json!(2)));
     server.post(migrate, &json!({ "from": 1, "to": 9 })).await.is_problem(404, "NOT_FOUND");
+    server.stop().await;
+}
+
+async fn conditional(server: &Server, if_match: &str, definition: &Value) -> Answer {
+    let request = server.request(Method::PUT, "/api/workflows/w").header("If-Match", if_match);
+    send(request.json(definition)).await
+}
+
+#[tokio::test]
+async fn a_version_is_published_on_condition_that_nobody_else_has() {
+    let server = Server::start().await;
+    let definition = |message: &str| {
+        let step = json!({ "id": "a", "type": "log", "config": { "message": message } });
+        json!({ "name": "w", "steps": [step] })
+    };
+    assert_eq!(server.post("/api/workflows", &definition("one")).await.status, 201);
+    let read = server.request(Method::GET, "/api/workflows/w").send().await.unwrap();
+    let tag = read.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(tag, "\"1\"");
+    let known = server.request(Method::GET, "/api/workflows/w").header("If-None-Match", &tag);
+    let known = known.send().await.unwrap();
+    assert_eq!(
+        (known.status().as_u16(), known.headers()["etag"].to_str().unwrap()),
+        (304, "\"1\"")
+    );
+    assert_eq!(known.text().await.unwrap(), "");
+
+    assert_eq!(conditional(&server, &tag, &definition("two")).await.body["version"], 2);
+    let late = conditional(&server, &tag, &definition("three")).await;
+    late.is_problem(412, "PRECONDITION_FAILED").says("version 2");
+    conditional(&server, "two", &definition("three")).await.is_problem(412, "PRECONDITION_FAILED");
+    assert_eq!(conditional(&server, "*", &definition("three")).await.body["version"], 3);
+
+    let page = server.get("/api/workflows/w/versions?limit=2").await.body;
+    let numbers = |page: &Value| -> Vec<i64> {
+        page["items"].as_array().unwrap().iter().map(|it| it["version"].as_i64().unwrap()).collect()
+    };
+    assert_eq!((numbers(&page), &page["nextCursor"]), (vec![3, 2], &json!(2)));
+    let rest = server.get("/api/workflows/w/versions?limit=2&cursor=2").await.body;
+    assert_eq!((numbers(&rest), &rest["nextCursor"]), (vec![1], &json!(null)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archived_workflow_starts_nothing_and_frees_its_name() {
+    let server = Server::working().await;
+    let steps = json!([{ "id": "a", "type": "wait", "config": { "event": { "name": "go" } } }]);
+    let definition =
+        json!({ "name": "w", "steps": steps, "trigger": { "type": "event", "event": "start" } });
+    let workflow = server.post("/api/workflows", &definition).await.body;
+    let id = workflow["id"].as_str().unwrap();
+    let execution = server.begin("w", json!({})).await;
+    let path = format!("/api/executions/{execution}");
+    server.until(&path, "/status", "waiting").await;
+    let gone = send(server.request(Method::DELETE, "/api/workflows/w?by=ada")).await;
+    assert_eq!(gone.status, 204);
+    server.post("/api/workflows/w/execute", &json!({})).await.is_problem(404, "NOT_FOUND");
+    server.get("/api/workflows/w").await.is_problem(404, "NOT_FOUND");
+    send(server.request(Method::DELETE, "/api/workflows/w")).await.is_problem(404, "NOT_FOUND");
+    let entry = &server.get("/api/audit").await.body["items"][0];
+    assert_eq!((&entry["actor"], &entry["action"]), (&json!("ada"), &json!("workflow.archive")));
+
+    // What is under way goes on, and an event starts nothing new.
+    for event in ["start", "go"] {
+        assert_eq!(server.post("/api/events", &json!({ "event": event })).await.status, 202);
+    }
+    server.until(&path, "/status", "succeeded").await;
+    let of_it = server.get(&format!("/api/executions?workflow={id}")).await.body;
+    assert_eq!(of_it["items"].as_array().unwrap().len(), 1, "{of_it}");
+    let again = server.post("/api/workflows", &definition).await;
+    assert_eq!((again.status, &again.body["version"]), (201, &json!(1)));
+    assert_ne!(again.body["id"], id);
     server.stop().await;
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::audit::{self, Entry};
 use crate::leases::parse;
 use crate::{Store, StoreError};
 
@@ -74,6 +75,17 @@ pub struct Version {
     pub created_at: DateTime<Utc>,
 }
 
+/// A version in a list.
+#[derive(Clone, Debug)]
+pub struct PublishedVersion {
+    /// The number, from 1.
+    pub version: i32,
+    /// `sha256:` and the hex digest of its content.
+    pub digest: String,
+    /// When it was published.
+    pub created_at: DateTime<Utc>,
+}
+
 /// An execution that has not ended.
 #[derive(Clone, Debug)]
 pub struct LiveExecution {
@@ -135,11 +147,13 @@ impl Store {
         self.version(id, 1).await
     }
 
-    /// Publishes a new version; the newest version again if nothing has changed.
+    /// Publishes a new version; the newest version again if nothing has changed. With `expected`, only if that is the
+    /// newest: [`StoreError::Conflict`] otherwise.
     pub async fn publish_version(
         &self,
         workflow_id: Uuid,
         new: &NewVersion,
+        expected: Option<i32>,
     ) -> Result<Version, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let latest = sqlx::query!(
@@ -153,6 +167,12 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?
         .ok_or_else(|| StoreError::not_found("workflow", workflow_id))?;
+        if expected.is_some_and(|it| it != latest.latest_version) {
+            return Err(StoreError::Conflict(format!(
+                "the workflow has version {} by now; read it again",
+                latest.latest_version
+            )));
+        }
         if latest.digest == new.digest() {
             return self.version(workflow_id, latest.latest_version).await;
         }
@@ -278,6 +298,52 @@ impl Store {
              limit $3",
             namespace_id,
             after,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Archives a workflow: nothing starts it any more, its name is free, and what is under way goes on.
+    pub async fn archive_workflow(
+        &self,
+        workflow: &Workflow,
+        entry: &Entry<'_>,
+        namespace_id: i32,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let archived = sqlx::query!(
+            "update workflows set archived_at = now(), revision = revision + 1, updated_at = now()
+             where id = $1 and archived_at is null",
+            workflow.id,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if archived.rows_affected() == 0 {
+            return Err(StoreError::not_found("workflow", &workflow.name));
+        }
+        sqlx::query!("delete from triggers where workflow_id = $1", workflow.id)
+            .execute(&mut *transaction)
+            .await?;
+        audit::record(&mut transaction, namespace_id, entry).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The versions of a workflow, newest first, before a number if one is given.
+    pub async fn versions(
+        &self,
+        workflow_id: Uuid,
+        before: Option<i32>,
+        limit: i64,
+    ) -> Result<Vec<PublishedVersion>, StoreError> {
+        Ok(sqlx::query_as!(
+            PublishedVersion,
+            "select version, digest, created_at from workflow_versions
+             where workflow_id = $1 and ($2::integer is null or version < $2)
+             order by version desc limit $3",
+            workflow_id,
+            before,
             limit,
         )
         .fetch_all(&self.pool)
