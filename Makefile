@@ -58,7 +58,7 @@ smoke: setup ## Every workload of the benchmark, small: counts what is stored, t
 	cargo build --locked --package stateflow --package stateflow-bench
 	scripts/build-guest.sh examples/plugins/slugify "$$CARGO_TARGET_DIR/slugify.wasm"
 	"$$CARGO_TARGET_DIR/debug/stateflow-bench" run --binary "$$CARGO_TARGET_DIR/debug/stateflow" --reps 1 --scale 0.01 \
-		--plugin "$$CARGO_TARGET_DIR/slugify.wasm" --only single,batch,drain,chain,map,latency,wasm,http,workers-2,payload,backlog-10k
+		--plugin "$$CARGO_TARGET_DIR/slugify.wasm" --only single,batch,drain,chain,map,latency,wasm,http,workers-2,payload,backlog-10k,events
 
 dev: ## StateFlow on this machine, with a database of its own
 	cargo build --locked --package stateflow --bin stateflow

@@ -52,6 +52,11 @@ impl Load {
         self.repeat(path, body.into(), n, |_| Ok(())).await
     }
 
+    /// Sends an event so many times. Returns how long each call took, in milliseconds.
+    pub(crate) async fn send_events(&self, event: &Value, n: u64) -> Result<Vec<f64>> {
+        self.repeat("/api/events".to_owned(), event.to_string().into(), n, |_| Ok(())).await
+    }
+
     /// Starts executions in batches.
     pub(crate) async fn submit_batches(
         &self,

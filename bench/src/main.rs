@@ -11,6 +11,7 @@
 mod backlog;
 mod crashes;
 mod database;
+mod events;
 mod http;
 mod limits;
 mod load;

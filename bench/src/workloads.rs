@@ -57,6 +57,8 @@ pub(crate) enum Workload {
     Endless,
     /// Calls while modules are uploaded that take a compiler long.
     Bombs,
+    /// Events that nobody waits for.
+    Events,
     /// Nothing happens.
     Idle,
     /// Batches while a worker is killed every two seconds.
@@ -64,7 +66,7 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Single,
         Self::Batch,
         Self::Drain,
@@ -88,6 +90,7 @@ impl Workload {
         Self::Ready,
         Self::Endless,
         Self::Bombs,
+        Self::Events,
         Self::Idle,
         Self::Crashes,
     ];
@@ -111,6 +114,7 @@ impl Workload {
             Self::Ready => "ready".to_owned(),
             Self::Endless => "endless".to_owned(),
             Self::Bombs => "bombs".to_owned(),
+            Self::Events => "events".to_owned(),
             Self::Idle => "idle".to_owned(),
             Self::Crashes => "crashes".to_owned(),
         }
@@ -119,7 +123,7 @@ impl Workload {
     /// How many executions a repetition has at scale 1.
     pub(crate) fn executions(self) -> u64 {
         match self {
-            Self::Single | Self::Wasm | Self::Map => 20_000,
+            Self::Single | Self::Wasm | Self::Map | Self::Events => 20_000,
             Self::Batch | Self::Drain | Self::Backlog(_) => 50_000,
             Self::Workers(_) | Self::Waits => 100_000,
             Self::Crashes => 200_000,
@@ -154,6 +158,7 @@ impl Workload {
             Self::Ready => strangers::ready(setting, plugin).await,
             Self::Endless => strangers::endless(setting, n).await,
             Self::Bombs => strangers::bombs(setting, n).await,
+            Self::Events => crate::events::run(setting, n).await,
             Self::Idle => idle(setting).await,
         }
     }

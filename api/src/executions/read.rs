@@ -45,7 +45,7 @@ pub(crate) struct ListQuery {
     /// An error code.
     #[param(value_type = Option<String>)]
     error: Option<ErrorCode>,
-    /// Part of the workflow's name, or the beginning of the id.
+    /// Part of the workflow's name, the beginning of the id, or the value of a label.
     q: Option<String>,
     /// Those that have failed and wait for somebody to look at them; or all others.
     pub(super) dead_letter: Option<bool>,

@@ -45,7 +45,8 @@ with looked_at as materialized (
       and ($10::jsonb is null or l.labels @> $10)
       and ($11::text is null or l.failure ->> 'code' = $11)
       and ($12::boolean is null or l.dead_letter = $12)
-      and ($13::uuid[] is null or l.workflow_id = any($13) or l.id between $14 and $15)
+      and ($13::uuid[] is null or l.workflow_id = any($13) or l.id between $14 and $15
+           or exists (select from jsonb_each_text(l.labels) label where lower(label.value) = lower($16)))
       -- Blocks are parts of an execution.
       and l.block is null
     order by l.id desc

@@ -52,7 +52,7 @@ pub struct Filter {
     pub until: Option<DateTime<Utc>>,
     /// Older than this execution: the cursor of a page.
     pub before: Option<Uuid>,
-    /// Part of the workflow's name, or the beginning of the id.
+    /// Part of the workflow's name, the beginning of the id, or a label's value.
     pub text: Option<String>,
     /// Whether it waits for somebody to look at it.
     pub dead_letter: Option<bool>,
@@ -126,6 +126,15 @@ struct Sought {
     workflows: Vec<Uuid>,
     /// The ids that begin with it.
     ids: Option<(Uuid, Uuid)>,
+    /// It is as long as the first group of an id.
+    is_long: bool,
+}
+
+impl Sought {
+    /// The ids that a text stands for that is surely the beginning of one: its first group, or more.
+    fn only_ids(&self) -> Option<(Uuid, Uuid)> {
+        self.ids.filter(|_| self.workflows.is_empty() && self.is_long)
+    }
 }
 
 /// Ids from the first on and before the second are looked at.
@@ -157,10 +166,7 @@ impl Store {
             None => None,
         };
         let mut bounds = Bounds::of(filter);
-        if let Some(Sought { workflows, ids }) = &sought
-            && workflows.is_empty()
-        {
-            let Some((first, last)) = *ids else { return Ok(Page::default()) };
+        if let Some((first, last)) = sought.as_ref().and_then(Sought::only_ids) {
             bounds.narrow(first, last);
         }
         let mut page = Page::default();
@@ -210,7 +216,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(Sought { workflows, ids: ids_beginning_with(text) })
+        Ok(Sought { workflows, ids: ids_beginning_with(text), is_long: text.len() >= 8 })
     }
 
     async fn window(
@@ -239,6 +245,7 @@ impl Store {
             sought.map(|it| it.workflows.as_slice()),
             ids.map(|it| it.0),
             ids.map(|it| it.1),
+            filter.text,
         )
         .fetch_all(&self.pool)
         .await?;

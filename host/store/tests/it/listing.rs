@@ -1,10 +1,12 @@
 //! Lists in windows: whatever their size, pages have all that there is, once, in order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 use stateflow_store::DEFAULT_NAMESPACE;
 use stateflow_store::listing::{Effort, Filter};
+use stateflow_store::starts::NewExecution;
 use uuid::Uuid;
 
 use crate::fixture::Fixture;
@@ -12,11 +14,18 @@ use crate::fixture::Fixture;
 #[tokio::test]
 async fn small_windows_show_the_same_executions_as_large_ones() {
     let fixture = Fixture::new().await;
-    let mut executions = fixture.start(20).await;
+    let mut executions = fixture.start(19).await;
+    let of_team = NewExecution {
+        labels: BTreeMap::from([("team".to_owned(), "Billing".to_owned())]),
+        ..fixture.execution()
+    };
+    executions.push(of_team.id);
+    fixture.store.start_executions(&[of_team]).await.unwrap();
     executions.sort_unstable();
     executions.reverse();
     let beginning = executions[3].to_string()[..30].to_owned();
-    let labelled = json!({ "team": "billing" });
+    let labelled = json!({ "team": "Billing" });
+    let of_team = vec![executions[0]];
     let filters = [
         (Filter::default(), executions.clone()),
         (Filter { status: Some("pending".into()), ..Filter::default() }, executions.clone()),
@@ -39,7 +48,8 @@ async fn small_windows_show_the_same_executions_as_large_ones() {
         (Filter { status: Some("failed".into()), ..Filter::default() }, Vec::new()),
         (Filter { dead_letter: Some(true), ..Filter::default() }, Vec::new()),
         (Filter { text: Some("nothing".into()), ..Filter::default() }, Vec::new()),
-        (Filter { labels: Some(labelled), ..Filter::default() }, Vec::new()),
+        (Filter { labels: Some(labelled), ..Filter::default() }, of_team.clone()),
+        (Filter { text: Some("billing".into()), ..Filter::default() }, of_team),
         (Filter { version: Some(2), ..Filter::default() }, Vec::new()),
         (Filter { before: Some(executions[9]), ..Filter::default() }, executions[10..].to_vec()),
     ];
