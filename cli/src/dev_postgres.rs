@@ -31,7 +31,7 @@ pub(crate) struct DevPostgres {
     url: String,
     /// Removes the directory where no server came to be; a server removes its own.
     ephemeral: Option<TempDir>,
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl DevPostgres {
@@ -87,14 +87,25 @@ async fn binaries(cache: &Path, directory: &Path) -> Result<Binaries> {
     postgres::download(cache, major).await
 }
 
-/// Held as long as the file is open; the operating system gives it back even after a kill.
-fn lock(data_root: &Path) -> Result<File> {
+/// A directory that nobody else uses. The operating system gives it back even after a kill.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a process that is being started on another thread has it open until it becomes
+    /// another program. An error leaves that.
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
+fn lock(data_root: &Path) -> Result<Lock> {
     fs::create_dir_all(data_root)
         .with_context(|| format!("cannot make {}", data_root.display()))?;
     let path = data_root.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => bail!(
             "another `stateflow dev` uses {}: stop it, or run this one with --ephemeral",
             data_root.display()

@@ -31,8 +31,14 @@ const IMPATIENCE: u32 = 20;
 
 /// What a stream is about.
 pub(super) trait News: Send + 'static {
-    /// What is new, up to [`PAGE`]. None when the store fails: the stream ends, and the client comes back.
-    fn look<'a>(&'a mut self, state: &'a ApiState, id: Uuid) -> BoxFuture<'a, Option<Vec<Event>>>;
+    /// What is new since the last look, up to [`PAGE`]. None when the store fails: the stream ends, and the client comes
+    /// back.
+    fn look<'a>(
+        &'a mut self,
+        state: &'a ApiState,
+        id: Uuid,
+        progress: &'a Progress,
+    ) -> BoxFuture<'a, Option<Vec<Event>>>;
 
     /// The last event, when the execution has ended and all else was told.
     fn last(&self, progress: &Progress) -> Option<Event>;
@@ -92,7 +98,7 @@ impl<N: News> Follower<N> {
     async fn look(&mut self) -> Option<()> {
         let namespace = self.state.namespace();
         let progress = self.state.store.progress(namespace, self.execution).await.ok()?;
-        let news = self.news.look(&self.state, self.execution).await?;
+        let news = self.news.look(&self.state, self.execution, &progress).await?;
         let full = news.len() >= usize::from(PAGE);
         self.idle = if news.is_empty() { self.idle.saturating_add(1) } else { 0 };
         self.ready.extend(news);
@@ -119,9 +125,13 @@ struct Attempts {
 }
 
 impl News for Attempts {
-    fn look<'a>(&'a mut self, state: &'a ApiState, id: Uuid) -> BoxFuture<'a, Option<Vec<Event>>> {
+    fn look<'a>(
+        &'a mut self,
+        state: &'a ApiState,
+        id: Uuid,
+        progress: &'a Progress,
+    ) -> BoxFuture<'a, Option<Vec<Event>>> {
         Box::pin(async move {
-            let progress = state.store.progress(state.namespace(), id).await.ok()?;
             let mut events = Vec::new();
             if progress.records > self.after {
                 let page = i64::from(PAGE) - 1;
@@ -134,7 +144,7 @@ impl News for Attempts {
             if !progress.ended && self.status.as_ref() != Some(&progress.status) {
                 let event = Event::default().event("status");
                 events.push(event.json_data(json!({ "status": progress.status })).ok()?);
-                self.status = Some(progress.status);
+                self.status = Some(progress.status.clone());
             }
             Some(events)
         })

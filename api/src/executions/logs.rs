@@ -75,7 +75,12 @@ struct Lines {
 }
 
 impl News for Lines {
-    fn look<'a>(&'a mut self, state: &'a ApiState, id: Uuid) -> BoxFuture<'a, Option<Vec<Event>>> {
+    fn look<'a>(
+        &'a mut self,
+        state: &'a ApiState,
+        id: Uuid,
+        _: &'a Progress,
+    ) -> BoxFuture<'a, Option<Vec<Event>>> {
         Box::pin(async move {
             let lines = state.store.logs(id, self.after, i64::from(follow::PAGE)).await.ok()?;
             if let Some(last) = lines.last() {

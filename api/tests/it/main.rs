@@ -16,6 +16,7 @@ mod blobs;
 mod bulk;
 mod children;
 mod cloud_events;
+mod connections;
 mod control;
 mod dead_letters;
 mod definitions;
