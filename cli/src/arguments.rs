@@ -1,6 +1,8 @@
 //! The command line, as clap reads it.
 
 mod blobs;
+mod dead_letters;
+mod monitoring;
 mod plugins;
 #[cfg(test)]
 mod reference;
@@ -9,15 +11,24 @@ mod server;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use chrono::{DateTime, Utc};
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+use crate::moment;
 
 pub(crate) use blobs::BlobCommand;
+pub(crate) use dead_letters::*;
+pub(crate) use monitoring::*;
 pub(crate) use plugins::*;
 pub(crate) use secrets::{SecretsCommand, SecretsKeyOptions, SetSecretOptions};
 pub(crate) use server::*;
 
 /// What every command takes that talks to a server.
 const CLIENT: &str = "Client options";
+
+/// What an execution may be.
+const STATUSES: [&str; 7] =
+    ["pending", "running", "waiting", "paused", "succeeded", "failed", "cancelled"];
 
 /// Runs multi-step workflows that are written as JSON.
 #[derive(Debug, Parser)]
@@ -29,9 +40,12 @@ pub(crate) struct Arguments {
     /// The token that client commands show.
     #[arg(long, global = true, help_heading = CLIENT, env = "STATEFLOW_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
-    /// Print JSON.
+    /// Print JSON, with exact times.
     #[arg(long, global = true, help_heading = CLIENT)]
     pub(crate) json: bool,
+    /// Where colours are shown; auto: on a terminal, unless `NO_COLOR` is set.
+    #[arg(long, global = true, help_heading = CLIENT, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub(crate) color: ColorChoice,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -82,6 +96,14 @@ pub(crate) enum Command {
     Bulk(BulkOptions),
     /// Let executions under way go on by another version of their workflow, where that is provably safe.
     MigrateExecutions(MigrateExecutionsOptions),
+    /// List dead letters, show them, run them again, or take them off the list.
+    #[command(name = "dlq")]
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLetterCommand,
+    },
+    /// List what has failed lately, with what it said.
+    Failed(FailedOptions),
     /// Show failures by kind, the most frequent first.
     Incidents(IncidentsOptions),
     /// Print an execution's log.
@@ -90,8 +112,16 @@ pub(crate) enum Command {
     Why(ExecutionOptions),
     /// Say what an error code means and what to do; without a code, list them all. Needs no server.
     Explain(ExplainOptions),
-    /// Ask the server how it is.
-    Health,
+    /// Say how the system is, check by check; fails if it does not work.
+    Health(HealthOptions),
+    /// Show the system in numbers.
+    Metrics,
+    /// Write all metrics as JSON, or for Prometheus.
+    Export(ExportOptions),
+    /// List workers.
+    Workers,
+    /// Cancel what is under way and purge the dead letters of a server for trying things out.
+    Reset(ResetOptions),
     /// Set, list and delete what steps may send and nobody may see.
     Secrets {
         #[command(subcommand)]
@@ -136,7 +166,11 @@ pub(crate) struct WorkflowsOptions {
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkflowsCommand {
     /// Publish definitions: a new workflow, or a new version of one that exists.
-    Push(ValidateOptions),
+    Push {
+        /// Definitions (.json).
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Say which version new executions run; without any, the newest.
     Live {
         /// Id or name.
@@ -194,8 +228,8 @@ pub(crate) struct FilterOptions {
     /// Id or name of the workflow.
     #[arg(long)]
     pub(crate) workflow: Option<String>,
-    /// pending, running, waiting, paused, succeeded, failed or cancelled.
-    #[arg(long)]
+    /// What they are.
+    #[arg(long, value_parser = STATUSES)]
     pub(crate) status: Option<String>,
     /// name=value
     #[arg(long)]
@@ -203,16 +237,30 @@ pub(crate) struct FilterOptions {
     /// An error code.
     #[arg(long)]
     pub(crate) error: Option<String>,
+    /// Started since then: an instant, or how long ago, such as 2h.
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse)]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Started before then: an instant, or how long ago.
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse)]
+    pub(crate) until: Option<DateTime<Utc>>,
 }
 
 impl FilterOptions {
     /// The fields that were given, by the names that the API has for them.
-    pub(crate) fn given(self) -> impl Iterator<Item = (&'static str, String)> {
-        let Self { workflow, status, label, error } = self;
+    pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let Self { workflow, status, label, error, since, until } = self;
         // The API writes a colon, because a query has `=` already.
-        let label = label.map(|it| if it.contains(':') { it } else { it.replacen('=', ":", 1) });
-        let fields =
-            [("workflow", workflow), ("status", status), ("label", label), ("error", error)];
+        let label = label.as_ref();
+        let label =
+            label.map(|it| if it.contains(':') { it.clone() } else { it.replacen('=', ":", 1) });
+        let fields = [
+            ("workflow", workflow.clone()),
+            ("status", status.clone()),
+            ("label", label),
+            ("error", error.clone()),
+            ("since", since.map(moment::exact)),
+            ("until", until.map(moment::exact)),
+        ];
         fields.into_iter().filter_map(|(field, value)| Some((field, value?)))
     }
 }
@@ -224,14 +272,17 @@ pub(crate) struct ListOptions {
     /// How many.
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: u32,
+    /// Show it anew whenever it changes; not on a terminal, print what has changed. Ctrl-C ends it.
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusOptions {
     /// The execution's id.
     pub(crate) id: String,
-    /// Follow it to its end.
-    #[arg(long, short)]
+    /// Follow it to its end; not on a terminal, print each attempt when it has ended.
+    #[arg(long, short, visible_alias = "watch")]
     pub(crate) follow: bool,
 }
 
@@ -239,8 +290,8 @@ pub(crate) struct StatusOptions {
 pub(crate) struct ChildrenOptions {
     /// The execution's id.
     pub(crate) id: String,
-    /// Only those that are pending, running, waiting, paused, succeeded, failed or cancelled.
-    #[arg(long)]
+    /// Only those that are this.
+    #[arg(long, value_parser = STATUSES)]
     pub(crate) status: Option<String>,
     /// How many.
     #[arg(long, default_value_t = 50)]
@@ -327,18 +378,14 @@ pub(crate) struct BulkOptions {
     /// Those that have failed and wait for somebody to look at them.
     #[arg(long)]
     pub(crate) dead_letters: bool,
+    /// All executions.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Only say how many there are, and which come first.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Executions a second [default: as fast as it goes].
-    #[arg(long)]
-    pub(crate) rate: Option<u32>,
-    /// So many first; the others only when these have ended.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) canary: u32,
-    /// Stop when a larger part than this has failed, from 0 to 1.
-    #[arg(long)]
-    pub(crate) stop_above: Option<f64>,
+    #[command(flatten)]
+    pub(crate) pace: PaceOptions,
     #[command(flatten)]
     pub(crate) fork: ForkChanges,
 }
@@ -360,9 +407,9 @@ pub(crate) struct ForkChanges {
 
 #[derive(Debug, Args)]
 pub(crate) struct IncidentsOptions {
-    /// Of executions since this instant, such as 2027-01-31T08:00:00Z [default: a week ago].
-    #[arg(long)]
-    pub(crate) since: Option<String>,
+    /// Of executions since then: an instant, or how long ago, such as 2h [default: a week ago].
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse)]
+    pub(crate) since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Args)]

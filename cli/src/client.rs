@@ -1,14 +1,58 @@
 //! Talks to a server: JSON over HTTP, problems turned into errors that a person can read.
 
-use anyhow::{Context, anyhow, bail};
+use std::fmt;
+
+use anyhow::{Context, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::multipart::Form;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+use crate::output;
+
+/// The largest page of the API.
+const PAGE: u32 = 500;
+
 /// A value as it stands in a query.
 pub(crate) fn encoded(value: &str) -> String {
     utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
+/// A path with what narrows it.
+pub(crate) fn narrowed<'a>(
+    path: &str,
+    fields: impl IntoIterator<Item = (&'a str, String)>,
+) -> String {
+    let fields = fields.into_iter().map(|(field, value)| format!("{field}={}", encoded(&value)));
+    let query = fields.collect::<Vec<_>>().join("&");
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Nothing answers; it may do so later. Other errors are the server's own words.
+#[derive(Debug)]
+pub(crate) struct Unreachable(String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// What a list has, up to a limit.
+pub(crate) struct Items {
+    pub(crate) items: Vec<Value>,
+    more: bool,
+}
+
+impl Items {
+    /// For whoever looks at the list.
+    pub(crate) fn say_if_there_are_more(&self) {
+        if self.more {
+            output::note("there are more: raise --limit, or narrow the list");
+        }
+    }
 }
 
 /// A server, as client commands see it.
@@ -35,6 +79,43 @@ impl Client {
     /// GET, as JSON.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         read(self.send(self.request(Method::GET, path)).await?).await
+    }
+
+    /// The first items of a list, page after page.
+    pub(crate) async fn items(&self, path: &str, limit: u32) -> anyhow::Result<Items> {
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        let separator = if path.contains('?') { '&' } else { '?' };
+        loop {
+            let got = u32::try_from(items.len()).unwrap_or(u32::MAX);
+            // The server says that none is too few.
+            let wanted = if limit == 0 { 0 } else { limit.saturating_sub(got).min(PAGE) };
+            let page = self.get(&format!("{path}{separator}limit={wanted}{cursor}")).await?;
+            items.extend(page["items"].as_array().into_iter().flatten().cloned());
+            let Some(next) = page["nextCursor"].as_str() else {
+                return Ok(Items { items, more: false });
+            };
+            if items.len() >= limit as usize {
+                return Ok(Items { items, more: true });
+            }
+            cursor = format!("&cursor={}", encoded(next));
+        }
+    }
+
+    /// GET of a text.
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        self.stream(path).await?.text().await.context("the answer broke off")
+    }
+
+    /// GET whose answer is wanted whatever its status.
+    pub(crate) async fn ask(&self, path: &str) -> anyhow::Result<(StatusCode, Value)> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        let status = response.status();
+        Ok((status, response.json().await.context("the server's answer is not JSON")?))
+    }
+
+    /// Where the server is.
+    pub(crate) fn url(&self) -> &str {
+        &self.base
     }
 
     /// POST of JSON, as JSON.
@@ -108,13 +189,15 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         request.send().await.map_err(|error| {
-            if error.is_connect() {
-                return anyhow!(
-                    "no server at {}: start one with `stateflow dev`, or set STATEFLOW_URL",
+            let text = if error.is_connect() {
+                format!(
+                    "no server at {}: start one with `stateflow dev`, or name one with --url or STATEFLOW_URL",
                     self.base
-                );
-            }
-            anyhow::Error::from(error)
+                )
+            } else {
+                format!("{:#}", anyhow::Error::from(error))
+            };
+            Unreachable(text).into()
         })
     }
 }

@@ -2,12 +2,15 @@
 
 pub(crate) mod blobs;
 pub(crate) mod bulk;
+pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod executions;
 pub(crate) mod explain;
 pub(crate) mod messages;
+pub(crate) mod monitoring;
 pub(crate) mod plugins;
 pub(crate) mod policy;
+pub(crate) mod reset;
 pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod validate;

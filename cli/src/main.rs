@@ -8,6 +8,8 @@ mod client;
 mod compose;
 mod configuration;
 mod dev_postgres;
+mod events;
+mod moment;
 mod output;
 mod plain_text;
 mod plugin_build;
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         return sandbox::serve_compiler(&instructions);
     }
     let arguments = Arguments::parse();
+    output::colour(arguments.color);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let outcome = runtime.block_on(run(arguments));
@@ -52,44 +55,53 @@ fn compiler_instructions() -> Option<String> {
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     use commands::{
-        blobs, bulk, executions, messages, plugins, policy, secrets, server, validate, workflows,
+        blobs, bulk, executions, messages, monitoring, plugins, policy, secrets, server, validate,
+        workflows,
     };
     let json = arguments.json;
-    let client = client::Client::new(&arguments.url, arguments.token.as_deref());
+    let client = || client::Client::new(&arguments.url, arguments.token.as_deref());
     match arguments.command {
         Command::Dev(options) => server::dev(options).await,
         Command::Serve(options) => server::serve(options).await,
         Command::Worker(options) => server::worker(options).await,
         Command::Migrate(options) => server::migrate(options).await,
-        Command::Doctor(options) => commands::doctor::doctor(options, &client?).await,
+        Command::Doctor(options) => commands::doctor::doctor(options, &client()?).await,
         Command::Validate(options) => validate::validate(&options, json).await,
-        Command::Workflows(options) => workflows::workflows(options, &client?, json).await,
-        Command::Run(options) => executions::run(options, &client?, json).await,
-        Command::List(options) => executions::list(options, &client?, json).await,
-        Command::Status(options) => executions::status(options, &client?, json).await,
-        Command::Cancel(options) => executions::cancel(options, &client?, json).await,
-        Command::Pause(options) => executions::pause(options, &client?, json).await,
-        Command::Resume(options) => executions::resume(options, &client?, json).await,
-        Command::RetryStep(options) => executions::retry_step(options, &client?, json).await,
-        Command::Fork(options) => executions::fork(options, &client?, json).await,
-        Command::Retry(options) => executions::retry(options, &client?, json).await,
-        Command::Logs(options) => executions::logs(options, &client?, json).await,
-        Command::Event(options) => messages::event(options, &client?, json).await,
-        Command::Signal(options) => messages::signal(options, &client?, json).await,
-        Command::Approvals(options) => messages::approvals(options, &client?, json).await,
-        Command::Bulk(options) => bulk::bulk(options, &client?, json).await,
-        Command::Incidents(options) => bulk::incidents(options, &client?, json).await,
+        Command::Workflows(options) => workflows::workflows(options, &client()?, json).await,
+        Command::Run(options) => executions::run(options, &client()?, json).await,
+        Command::List(options) => executions::list(options, &client()?, json).await,
+        Command::Status(options) => executions::status(options, &client()?, json).await,
+        Command::Cancel(options) => executions::cancel(options, &client()?, json).await,
+        Command::Pause(options) => executions::pause(options, &client()?, json).await,
+        Command::Resume(options) => executions::resume(options, &client()?, json).await,
+        Command::RetryStep(options) => executions::retry_step(options, &client()?, json).await,
+        Command::Fork(options) => executions::fork(options, &client()?, json).await,
+        Command::Retry(options) => executions::retry(options, &client()?, json).await,
+        Command::Logs(options) => executions::logs(options, &client()?, json).await,
+        Command::Event(options) => messages::event(options, &client()?, json).await,
+        Command::Signal(options) => messages::signal(options, &client()?, json).await,
+        Command::Approvals(options) => messages::approvals(options, &client()?, json).await,
+        Command::Bulk(options) => bulk::bulk(options, &client()?, json).await,
+        Command::Incidents(options) => bulk::incidents(options, &client()?, json).await,
         Command::MigrateExecutions(options) => {
-            workflows::migrate_executions(options, &client?, json).await
+            workflows::migrate_executions(options, &client()?, json).await
         }
-        Command::Children(options) => executions::children(options, &client?, json).await,
-        Command::Why(options) => executions::why(options, &client?, json).await,
+        Command::Children(options) => executions::children(options, &client()?, json).await,
+        Command::Why(options) => executions::why(options, &client()?, json).await,
         Command::Explain(options) => commands::explain::explain(&options, json),
-        Command::Health => commands::doctor::health(&client?, json).await,
-        Command::Secrets { command } => secrets::secrets(command, &client?, json).await,
-        Command::Blob { command } => blobs::blob(command, &client?, json).await,
-        Command::Plugin { command } => plugins::plugin(*command, &client?, json).await,
-        Command::Policy { command } => policy::policy(command, &client?, json).await,
-        Command::Audit { limit } => policy::audit(limit, &client?, json).await,
+        Command::Health(options) => monitoring::health(&options, &client()?, json).await,
+        Command::Metrics => monitoring::metrics(&client()?, json).await,
+        Command::Export(options) => monitoring::export(&options, &client()?).await,
+        Command::Workers => monitoring::workers(&client()?, json).await,
+        Command::Reset(options) => commands::reset::reset(&options, &client()?, json).await,
+        Command::DeadLetters { command } => {
+            commands::dead_letters::dead_letters(command, &client()?, json).await
+        }
+        Command::Failed(options) => executions::failed(options, &client()?, json).await,
+        Command::Secrets { command } => secrets::secrets(command, &client()?, json).await,
+        Command::Blob { command } => blobs::blob(command, &client()?, json).await,
+        Command::Plugin { command } => plugins::plugin(*command, &client()?, json).await,
+        Command::Policy { command } => policy::policy(command, &client()?, json).await,
+        Command::Audit { limit } => policy::audit(limit, &client()?, json).await,
     }
 }

@@ -1,10 +1,24 @@
-//! What goes where: data to standard output, the rest to standard error.
+//! What goes where: data to standard output, the rest to standard error. Colours are written everywhere, and taken out again
+//! where nobody would see them.
 
-use std::io::{self, Write};
+mod confirmation;
+mod progress;
+mod screen;
+mod style;
+mod table;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use anstream::ColorChoice;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
+
+pub(crate) use confirmation::confirm;
+pub(crate) use progress::Progress;
+pub(crate) use screen::Screen;
+pub(crate) use style::{bad, bold, faint, good, of_status, warning};
+pub(crate) use table::Table;
 
 /// The command was called wrongly: exit code 2.
 #[derive(Debug)]
@@ -18,10 +32,30 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// Where colours go, for this process. `auto`: to terminals, unless `NO_COLOR` is set.
+pub(crate) fn colour(choice: clap::ColorChoice) {
+    let choice = match choice {
+        clap::ColorChoice::Auto => ColorChoice::Auto,
+        clap::ColorChoice::Always => ColorChoice::Always,
+        clap::ColorChoice::Never => ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Whether a person looks at the data.
+pub(crate) fn is_seen() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Prints a line of data.
 pub(crate) fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")?;
+    writeln!(anstream::stdout().lock(), "{text}")?;
     Ok(())
+}
+
+/// Prints several lines of data.
+pub(crate) fn lines(text: &str) -> anyhow::Result<()> {
+    text.lines().try_for_each(line)
 }
 
 /// Prints a JSON document as data.
@@ -35,26 +69,42 @@ pub(crate) fn table(headers: &[&str], rows: Vec<Vec<String>>, empty: &str) -> an
         note(empty);
         return Ok(());
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header(headers.iter().copied());
-    table.add_rows(rows);
-    let text = table.to_string();
-    for row in text.lines() {
-        line(row.trim_end())?;
-    }
-    Ok(())
+    lines(&Table::new(headers, rows).to_string())
 }
 
 /// Says something that is not data.
 pub(crate) fn note(text: &str) {
     // Whoever was to read it may have gone; that is no reason to stop.
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    drop(writeln!(anstream::stderr().lock(), "{text}"));
 }
 
 /// Says what failed.
 pub(crate) fn complain(text: &str) {
-    note(&format!("error: {text}"));
+    note(&format!("{} {text}", bad("error:")));
+}
+
+/// A text of somebody else's, on one line and without what would move a terminal's cursor.
+pub(crate) fn tame(text: &str) -> String {
+    let tamed = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(tamed).collect()
+}
+
+/// How many of something there are, in words.
+pub(crate) fn count(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// Whether the reader of our output has gone, for those who write rarely: a write would say so, but later or never.
+pub(crate) fn nobody_reads() -> bool {
+    let stdout = io::stdout();
+    // Nothing is asked for; that the other side is closed is always said.
+    let mut one = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    poll(&mut one, PollTimeout::ZERO).is_ok_and(|found| found > 0)
+        && one[0].revents().is_some_and(|it| it.contains(PollFlags::POLLERR))
 }
 
 /// Whether the reader of our output went away, which is no failure.
@@ -63,4 +113,14 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_moves_the_cursor() {
+        assert_eq!(tame("a\r\nb\tc\u{1b}[2Jd"), "a  b c\u{fffd}[2Jd");
+    }
 }

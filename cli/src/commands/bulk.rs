@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::executions::{fork_body, text};
-use crate::arguments::{BulkOptions, IncidentsOptions};
-use crate::client::Client;
-use crate::output::{self, Usage};
+use super::executions::{LOOK_EVERY, fork_body, text};
+use crate::arguments::{BulkOptions, IncidentsOptions, PaceOptions};
+use crate::client::{Client, encoded};
+use crate::moment;
+use crate::output::{self, Progress, Usage};
 
 /// Does something to many executions.
 pub(crate) async fn bulk(
@@ -25,40 +26,80 @@ pub(crate) async fn bulk(
     if options.dead_letters {
         filter.insert("deadLetter".to_owned(), Value::from(true));
     }
-    let mut body = fork_body(&options.fork)?;
-    let common = json!({
-        "action": options.action, "dryRun": options.dry_run, "rate": options.rate, "canary": options.canary,
-        "stopAbove": options.stop_above,
-    });
-    if let (Some(body), Value::Object(common)) = (body.as_object_mut(), common) {
-        body.extend(common);
+    if options.ids.is_empty() && filter.is_empty() && !options.all {
+        let text = "say which: ids, options such as --workflow, or --all";
+        return Err(Usage(text.to_owned()).into());
     }
+    let mut body = fork_body(&options.fork)?;
+    body["action"] = json!(options.action);
+    body["dryRun"] = json!(options.dry_run);
+    at_a_pace(&mut body, &options.pace);
     if options.ids.is_empty() {
         body["filter"] = Value::Object(filter);
     } else {
         body["ids"] = json!(options.ids);
     }
     let answer = client.post("/api/executions/bulk", &body).await?;
+    if !options.dry_run {
+        return begun(&options.action, &answer, options.pace.wait, client, as_json).await;
+    }
     if as_json {
         output::json(&answer)?;
-    } else if options.dry_run {
-        output::line(format!("{}; nothing was done", executions(&answer["matched"])))?;
-        for id in answer["sample"].as_array().into_iter().flatten() {
-            output::line(text(id))?;
-        }
-    } else {
-        output::line(format!(
-            "{} of {}: see `stateflow bulk status {}`",
-            options.action,
-            executions(&answer["matched"]),
-            text(&answer["id"])
-        ))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(format!("{}; nothing was done", executions(&answer["matched"])))?;
+    for id in answer["sample"].as_array().into_iter().flatten() {
+        output::line(text(id))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says how fast, by the names that the API has for it.
+pub(super) fn at_a_pace(body: &mut Value, pace: &PaceOptions) {
+    body["rate"] = json!(pace.rate);
+    body["canary"] = json!(pace.canary);
+    body["stopAbove"] = json!(pace.stop_above);
+}
+
+/// Says that an action has begun, or waits for its end.
+pub(super) async fn begun(
+    action: &str,
+    answer: &Value,
+    wait: bool,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let id = text(&answer["id"]);
+    if wait {
+        return report(&follow(client, &id, action).await?, as_json);
+    }
+    if as_json {
+        output::json(answer)?;
+    } else {
+        let matched = executions(&answer["matched"]);
+        output::line(format!("{action} of {matched}: see `stateflow bulk status {id}`"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the end of an action.
+pub(super) async fn follow(client: &Client, id: &str, action: &str) -> anyhow::Result<Value> {
+    let path = format!("/api/executions/bulk/{}", encoded(id));
+    let mut progress: Option<Progress> = None;
+    loop {
+        let answer = client.get(&path).await?;
+        if answer["status"] != "running" {
+            return Ok(answer);
+        }
+        let matched = answer["matched"].as_u64().unwrap_or(0);
+        let progress = progress.get_or_insert_with(|| Progress::of(matched, action));
+        progress.reach(answer["acted"].as_u64().unwrap_or(0));
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 fn executions(count: &Value) -> String {
-    if *count == 1 { "1 execution".to_owned() } else { format!("{count} executions") }
+    output::count(count.as_u64().unwrap_or(0), "execution")
 }
 
 /// Shows how far an action has come.
@@ -66,21 +107,34 @@ async fn show(options: &BulkOptions, client: &Client, as_json: bool) -> anyhow::
     let [id] = options.ids.as_slice() else {
         return Err(Usage("`bulk status` takes the id of one action".to_owned()).into());
     };
-    let action = client.get(&format!("/api/executions/bulk/{id}")).await?;
-    if as_json {
-        output::json(&action)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let action = if options.pace.wait {
+        follow(client, id, "acting").await?
+    } else {
+        client.get(&format!("/api/executions/bulk/{}", encoded(id))).await?
+    };
+    let code = report(&action, as_json)?;
+    // Asked how far it is, and not to see to it that it succeeds.
+    Ok(if options.pace.wait { code } else { ExitCode::SUCCESS })
+}
+
+/// Says how far an action has come; fails if it was stopped.
+fn report(action: &Value, as_json: bool) -> anyhow::Result<ExitCode> {
     let (status, acted) = (text(&action["status"]), &action["acted"]);
-    let of = executions(&action["matched"]);
+    let well = status != "stopped";
+    let code = if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if as_json {
+        output::json(action)?;
+        return Ok(code);
+    }
+    let (of, status) = (executions(&action["matched"]), output::of_status(&status));
     output::line(format!("{status}: {acted} of {of}, {} failed since", action["failed"]))?;
     if !action["message"].is_null() {
-        output::line(text(&action["message"]))?;
+        output::line(output::tame(&text(&action["message"])))?;
     }
     for id in action["forks"].as_array().into_iter().flatten() {
         output::line(format!("started {}", text(id)))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// Shows failures by kind.
@@ -89,7 +143,9 @@ pub(crate) async fn incidents(
     client: &Client,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let since = options.since.map_or_else(String::new, |since| format!("?since={since}"));
+    let since = options
+        .since
+        .map_or_else(String::new, |since| format!("?since={}", encoded(&moment::exact(since))));
     let answer = client.get(&format!("/api/incidents{since}")).await?;
     if as_json {
         output::json(&answer["items"])?;

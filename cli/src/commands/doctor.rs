@@ -1,4 +1,4 @@
-//! `doctor` and `health`: what works and what does not.
+//! `doctor`: what works and what does not.
 
 use std::process::ExitCode;
 
@@ -8,24 +8,6 @@ use super::executions::text;
 use crate::arguments::DatabaseOptions;
 use crate::client::Client;
 use crate::{configuration, output};
-
-/// Asks the server how it is; fails if it is not well.
-pub(crate) async fn health(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
-    let health = client.get("/api/health").await?;
-    let status = health["status"].as_str().unwrap_or_default();
-    if as_json {
-        output::json(&health)?;
-    } else {
-        output::line(format!(
-            "{status}: version {}, database {}, {} worker(s), {} execution(s) due",
-            health["version"].as_str().unwrap_or_default(),
-            health["database"].as_str().unwrap_or_default(),
-            health["workers"],
-            health["queueDepth"],
-        ))?;
-    }
-    Ok(if status == "healthy" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
 
 /// Checks, one per line; fails if one does.
 pub(crate) async fn doctor(options: DatabaseOptions, client: &Client) -> anyhow::Result<ExitCode> {

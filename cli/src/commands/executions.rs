@@ -1,25 +1,33 @@
-//! Commands about executions: `run`, `list`, `status`, `cancel`, `pause`, `resume`,
-//! `retry`, `retry-step`, `logs`, `why`.
+//! Commands about executions: `run`, `cancel`, `pause`, `resume`, `retry`, `retry-step`, `fork`, `children`, `why`; and in files
+//! of their own `list`, `failed`, `status` and `logs`.
+
+mod list;
+mod logs;
+mod status;
 
 use std::io::Read;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{
-    ChildrenOptions, ExecutionOptions, ForkChanges, ForkOptions, ListOptions, LogsOptions,
-    ReasonOptions, RetryStepOptions, RunOptions, StatusOptions,
+    ChildrenOptions, ExecutionOptions, ForkChanges, ForkOptions, ReasonOptions, RetryStepOptions,
+    RunOptions,
 };
 use crate::client::{Client, encoded};
-use crate::output::{self, Usage};
+use crate::moment::ago;
+use crate::output::{self, Progress, Usage};
+
+pub(crate) use list::{failed, list};
+pub(crate) use logs::logs;
+pub(crate) use status::status;
 
 /// How long one request of `--wait` waits before it asks again.
 const WAIT_MS: u64 = 30_000;
 /// How often a follower looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Starts an execution.
 pub(crate) async fn run(
@@ -41,13 +49,16 @@ pub(crate) async fn run(
         "labels": labels,
     });
     let wait = if options.wait { format!("?wait={WAIT_MS}") } else { String::new() };
-    let path = format!("/api/workflows/{}/execute{wait}", options.workflow);
+    let path = format!("/api/workflows/{}/execute{wait}", encoded(&options.workflow));
+    let progress =
+        options.wait.then(|| Progress::unknown(&format!("running {}", options.workflow)));
     let mut answer = client.post(&path, &request).await?;
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
     if options.wait && !ended(&answer) {
         output::note(&format!("waiting for {id}"));
-        answer = follow(client, &id).await?;
+        answer = follow(client, &id, progress.as_ref()).await?;
     }
+    drop(progress);
     if as_json || options.wait {
         output::json(&answer)?;
     } else {
@@ -81,46 +92,25 @@ fn ended(execution: &Value) -> bool {
     matches!(execution["status"].as_str(), Some("succeeded" | "failed" | "cancelled"))
 }
 
-async fn follow(client: &Client, id: &str) -> anyhow::Result<Value> {
+async fn follow(client: &Client, id: &str, progress: Option<&Progress>) -> anyhow::Result<Value> {
     loop {
         let execution = client.get(&format!("/api/executions/{id}")).await?;
         if ended(&execution) {
             return Ok(execution);
         }
+        if let Some(progress) = progress {
+            progress.say(what_it_does(&execution));
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-/// Lists executions.
-pub(crate) async fn list(
-    options: ListOptions,
-    client: &Client,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
-    let mut query = format!("limit={}", options.limit);
-    for (field, value) in options.filter.given() {
-        query = format!("{query}&{field}={}", encoded(&value));
-    }
-    let page = client.get(&format!("/api/executions?{query}")).await?;
-    if as_json {
-        output::json(&page["items"])?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let items = page["items"].as_array().cloned().unwrap_or_default();
-    let rows = items
-        .iter()
-        .map(|it| {
-            ["id", "workflow", "version", "status", "errorCode", "createdAt"]
-                .map(|field| text(&it[field]))
-                .to_vec()
-        })
-        .collect();
-    output::table(
-        &["ID", "WORKFLOW", "VERSION", "STATUS", "ERROR", "CREATED"],
-        rows,
-        "no executions",
-    )?;
-    Ok(ExitCode::SUCCESS)
+/// Where an execution is, in a line.
+fn what_it_does(execution: &Value) -> String {
+    let steps = execution["steps"].as_array().into_iter().flatten();
+    let mut current = steps.filter(|it| it["status"] == "running" || it["status"] == "waiting");
+    let at = current.next().map_or_else(String::new, |it| format!(" at step {}", text(&it["id"])));
+    format!("{} {}{at}", text(&execution["workflow"]), text(&execution["status"]))
 }
 
 /// Lists what an execution has begun.
@@ -139,8 +129,10 @@ pub(crate) async fn children(
     let items = page["items"].as_array().cloned().unwrap_or_default();
     let rows = items.iter().map(|it| {
         let runs = if it["block"].is_null() { &it["workflow"] } else { &it["block"] };
-        let rest = ["index", "status", "errorCode", "finishedAt"].map(|field| text(&it[field]));
-        [text(&it["id"]), text(&it["step"]), text(runs)].into_iter().chain(rest).collect()
+        let rest = ["index", "status", "errorCode"].map(|field| text(&it[field]));
+        let finished = ago(&it["finishedAt"]);
+        let first = [text(&it["id"]), text(&it["step"]), text(runs)];
+        first.into_iter().chain(rest).chain([finished]).collect()
     });
     output::table(
         &["ID", "STEP", "RUNS", "INDEX", "STATUS", "ERROR", "FINISHED"],
@@ -151,67 +143,6 @@ pub(crate) async fn children(
         output::note("there are more: raise --limit, or narrow by --status");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Shows an execution with its timeline.
-pub(crate) async fn status(
-    options: StatusOptions,
-    client: &Client,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
-    let path = format!("/api/executions/{}", options.id);
-    let execution =
-        if options.follow { follow(client, &options.id).await? } else { client.get(&path).await? };
-    let timeline = client.get(&format!("{path}/timeline")).await?;
-    if as_json {
-        output::json(&json!({ "execution": execution, "timeline": timeline }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    output::line(format!(
-        "{}  {} version {}  {}",
-        options.id,
-        text(&execution["workflow"]),
-        execution["version"],
-        text(&execution["status"])
-    ))?;
-    let items = timeline["items"].as_array().cloned().unwrap_or_default();
-    let rows = items.iter().map(timeline_row).collect();
-    output::table(
-        &["STEP", "ATTEMPT", "STATUS", "STARTED", "MS", "ERROR"],
-        rows,
-        "nothing has run",
-    )?;
-    for (name, field) in [("output", "output"), ("error", "error")] {
-        if !execution[field].is_null() {
-            output::line(format!("{name}: {}", execution[field]))?;
-        }
-    }
-    for late in timeline["late"].as_array().into_iter().flatten() {
-        output::line(format!(
-            "late, not applied: step {} attempt {} {}",
-            late["step"], late["attempt"], late["status"]
-        ))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn timeline_row(item: &Value) -> Vec<String> {
-    let error = &item["error"];
-    let said = if error.is_null() {
-        String::new()
-    } else {
-        format!("{}: {}", text(&error["code"]), text(&error["message"]))
-    };
-    let said =
-        if item["until"].is_null() { said } else { format!("until {}", text(&item["until"])) };
-    vec![
-        text(&item["step"]),
-        text(&item["attempt"]),
-        text(&item["status"]),
-        text(&item["startedAt"]),
-        text(&item["durationMs"]),
-        said,
-    ]
 }
 
 pub(super) fn text(value: &Value) -> String {
@@ -305,63 +236,6 @@ pub(super) fn acknowledge(answer: &Value, what: &str, as_json: bool) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints an execution's log.
-pub(crate) async fn logs(
-    options: LogsOptions,
-    client: &Client,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
-    let path = format!("/api/executions/{}/logs", options.id);
-    if options.follow {
-        return stream_logs(client, &path, as_json).await;
-    }
-    let mut cursor = String::new();
-    loop {
-        let page = client.get(&format!("{path}{cursor}")).await?;
-        for line in page["items"].as_array().into_iter().flatten() {
-            log_line(line, as_json)?;
-        }
-        match page["nextCursor"].as_str() {
-            Some(next) => cursor = format!("?cursor={next}"),
-            None => return Ok(ExitCode::SUCCESS),
-        }
-    }
-}
-
-async fn stream_logs(client: &Client, path: &str, as_json: bool) -> anyhow::Result<ExitCode> {
-    let mut stream = client.stream(&format!("{path}?follow=true")).await?.bytes_stream();
-    let mut pending = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        pending.extend_from_slice(&chunk.context("the stream broke")?);
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            if let Some(data) = line.strip_prefix(b"data: ") {
-                log_line(
-                    &serde_json::from_slice(data).context("the stream is not readable")?,
-                    as_json,
-                )?;
-            }
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn log_line(line: &Value, as_json: bool) -> anyhow::Result<()> {
-    if as_json {
-        return output::line(line);
-    }
-    let fields =
-        if line["fields"].is_null() { String::new() } else { format!(" {}", line["fields"]) };
-    output::line(format!(
-        "{} {:5} {}#{} {}{fields}",
-        text(&line["loggedAt"]),
-        text(&line["level"]),
-        text(&line["step"]),
-        line["attempt"],
-        text(&line["message"])
-    ))
-}
-
 /// Says why an execution is not moving.
 pub(crate) async fn why(
     options: ExecutionOptions,
@@ -374,7 +248,8 @@ pub(crate) async fn why(
     } else {
         let reason = text(&answer["reason"]["type"]);
         let reason = if reason.is_empty() { String::new() } else { format!("{reason}: ") };
-        output::line(format!("{}: {reason}{}", text(&answer["status"]), text(&answer["message"])))?;
+        let status = output::of_status(&text(&answer["status"]));
+        output::line(format!("{status}: {reason}{}", text(&answer["message"])))?;
     }
     Ok(ExitCode::SUCCESS)
 }

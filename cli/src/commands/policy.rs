@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::executions::read_json;
 use crate::arguments::PolicyCommand;
 use crate::client::Client;
+use crate::moment::ago;
 use crate::output;
 
 /// Where the policy is.
@@ -44,12 +45,12 @@ pub(crate) async fn audit(limit: u32, client: &Client, as_json: bool) -> anyhow:
     let items = page["items"].as_array().cloned().unwrap_or_default();
     let text = |item: &Value, field: &str| item[field].as_str().unwrap_or_default().to_owned();
     let row = |item: &Value| {
-        let mut row: Vec<_> =
-            ["at", "actor", "action", "subject"].map(|field| text(item, field)).into();
+        let mut row = vec![ago(&item["at"])];
+        row.extend(["actor", "action", "subject"].map(|field| text(item, field)));
         row.push(text(&item["detail"], "reason"));
         row
     };
-    let headers = ["AT", "BY", "ACTION", "SUBJECT", "REASON"];
+    let headers = ["WHEN", "BY", "ACTION", "SUBJECT", "REASON"];
     output::table(&headers, items.iter().map(row).collect(), "no decisions yet")?;
     Ok(ExitCode::SUCCESS)
 }

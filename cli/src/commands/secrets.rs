@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::executions::text;
 use crate::arguments::{SecretsCommand, SetSecretOptions};
 use crate::client::{Client, encoded, problem};
+use crate::moment::ago;
 use crate::output::{self, Usage};
 
 /// A value has no more bytes; one more is read, so that the server says it.
@@ -46,11 +47,11 @@ async fn list(client: &Client, as_json: bool) -> anyhow::Result<ExitCode> {
             if destinations.is_empty() { "nowhere".to_owned() } else { destinations },
             text(&it["version"]),
             text(&it["keyId"]),
-            text(&it["updatedAt"]),
+            ago(&it["updatedAt"]),
         ]
     });
     output::table(
-        &["NAME", "MAY GO TO", "VERSION", "KEY", "SET AT"],
+        &["NAME", "MAY GO TO", "VERSION", "KEY", "SET"],
         rows.collect(),
         "there are no secrets",
     )?;

@@ -6,8 +6,10 @@ use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::executions::text;
 use crate::arguments::{MigrateExecutionsOptions, WorkflowsCommand, WorkflowsOptions};
 use crate::client::{Client, problem};
+use crate::moment::ago;
 use crate::output;
 
 /// Lists, publishes or shows workflows.
@@ -33,8 +35,8 @@ pub(crate) async fn workflows(
             let path = format!("/api/workflows/{workflow}/diff?from={from}&to={to}");
             output::json(&client.get(&path).await?)?;
         }
-        Some(WorkflowsCommand::Push(files)) => {
-            for file in files.files {
+        Some(WorkflowsCommand::Push { files }) => {
+            for file in files {
                 let text = std::fs::read_to_string(&file)
                     .with_context(|| format!("cannot read {}", file.display()))?;
                 let published =
@@ -106,31 +108,16 @@ pub(crate) async fn migrate_executions(
 }
 
 async fn list(client: &Client, as_json: bool) -> anyhow::Result<()> {
-    let mut items = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let page = client.get(&format!("/api/workflows?limit=500{cursor}")).await?;
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        match page["nextCursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
-    }
+    let items = client.items("/api/workflows", u32::MAX).await?.items;
     if as_json {
         return output::json(&Value::Array(items));
     }
-    let text = |item: &Value, field: &str| {
-        item[field].as_str().map_or_else(|| item[field].to_string(), str::to_owned)
+    let row = |it: &Value| {
+        vec![text(&it["name"]), text(&it["latestVersion"]), ago(&it["updatedAt"]), text(&it["id"])]
     };
-    let rows = items
-        .iter()
-        .map(|it| {
-            vec![text(it, "name"), text(it, "latestVersion"), text(it, "updatedAt"), text(it, "id")]
-        })
-        .collect();
     output::table(
-        &["NAME", "VERSION", "UPDATED", "ID"],
-        rows,
+        &["NAME", "VERSION", "PUBLISHED", "ID"],
+        items.iter().map(row).collect(),
         "no workflows; publish one: stateflow workflows push FILE",
     )
 }

@@ -8,6 +8,7 @@ mod processes;
 mod workbench;
 
 mod commit_boundaries;
+mod dead_letters;
 mod deployment;
 mod development;
 mod drain;
@@ -15,6 +16,7 @@ mod exactly_once;
 mod explain;
 mod overload;
 mod plugins;
+mod presentation;
 mod report;
 mod runbooks;
 mod server_lost;

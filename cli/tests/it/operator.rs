@@ -79,6 +79,11 @@ impl Operator {
         self.server = Some(ServerProcess::with(&self.database_url, &data, &environment));
     }
 
+    /// Where the server is.
+    pub(crate) fn url(&self) -> &str {
+        &self.server.as_ref().unwrap().url
+    }
+
     /// Stops the server as a service manager does.
     pub(crate) fn stop(&mut self) {
         self.server.take().unwrap().stop();
@@ -100,6 +105,8 @@ impl Operator {
         shell.args(["-euo", "pipefail", "-c", commands]).current_dir(self.folder.path());
         shell.env("PATH", format!("{}:{path}", programs.display()));
         shell.env("DATABASE_URL", &self.database_url);
+        // Whoever runs the tests may have profiles.
+        shell.env("XDG_CONFIG_HOME", self.folder.path().join("config"));
         if let Some(server) = &self.server {
             shell.env("STATEFLOW_URL", &server.url);
         }

@@ -1,15 +1,22 @@
 //! `plugin push`: the upload, and its receipt.
 
+use std::io::Cursor;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use futures::TryStreamExt;
+use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
+use tokio_util::io::ReaderStream;
 
 use super::manifest::ManifestFile;
 use crate::arguments::PushOptions;
 use crate::client::{Client, problem};
-use crate::output;
+use crate::output::{self, Progress};
+
+/// What is sent at once, in bytes.
+const PIECE: usize = 64 << 10;
 
 /// Uploads a plugin.
 pub(super) async fn push(
@@ -19,11 +26,13 @@ pub(super) async fn push(
 ) -> anyhow::Result<ExitCode> {
     let module = std::fs::read(&options.file)
         .with_context(|| format!("cannot read {}", options.file.display()))?;
-    let mut form = Form::new().part("module", Part::bytes(module));
+    let progress = Progress::of_bytes(module.len() as u64, "uploading");
+    let mut form = Form::new().part("module", counted(module, &progress));
     if let Some(manifest) = claims(options)? {
         form = form.text("manifest", serde_json::to_string(&manifest)?);
     }
     let (status, answer) = client.post_form("/api/plugins", form).await?;
+    drop(progress);
     if !status.is_success() {
         bail!("{}", problem(status, &answer));
     }
@@ -33,6 +42,21 @@ pub(super) async fn push(
         receipt(&answer, status.as_u16() == 200)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The module in pieces, so that one sees how much of it has gone.
+fn counted(module: Vec<u8>, progress: &Progress) -> Part {
+    let length = module.len() as u64;
+    let (count, say) = (progress.counter(), progress.sayer());
+    let mut sent = 0;
+    let pieces = ReaderStream::with_capacity(Cursor::new(module), PIECE).inspect_ok(move |piece| {
+        count(piece.len() as u64);
+        sent += piece.len() as u64;
+        if sent == length {
+            say("the server compiles it".to_owned());
+        }
+    });
+    Part::stream_with_length(Body::wrap_stream(pieces), length)
 }
 
 /// What the uploader says: on the command line or else in a manifest.
