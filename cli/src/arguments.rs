@@ -2,6 +2,7 @@
 
 mod blobs;
 mod dead_letters;
+mod definitions;
 mod monitoring;
 mod plugins;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::moment;
 
 pub(crate) use blobs::BlobCommand;
 pub(crate) use dead_letters::*;
+pub(crate) use definitions::*;
 pub(crate) use monitoring::*;
 pub(crate) use plugins::*;
 pub(crate) use secrets::{SecretsCommand, SecretsKeyOptions, SetSecretOptions};
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Validate(ValidateOptions),
     /// List workflows; or publish, show and compare them, and say which version is live.
     Workflows(WorkflowsOptions),
+    /// Publish what differs between a directory of definitions and the server, after showing it.
+    Apply(ApplyOptions),
     /// Start an execution.
     Run(RunOptions),
     /// List executions, newest first.
@@ -199,6 +203,10 @@ pub(crate) enum WorkflowsCommand {
         /// Id or name.
         workflow: String,
     },
+    /// Write definitions as files that `import` and `apply` read.
+    Export(ExportWorkflowsOptions),
+    /// Publish definitions that differ from the newest on the server: all of them, or none if one is not valid.
+    Import(ImportWorkflowsOptions),
 }
 
 #[derive(Debug, Args)]

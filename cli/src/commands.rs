@@ -1,5 +1,6 @@
 //! One file per group of commands.
 
+pub(crate) mod apply;
 pub(crate) mod blobs;
 pub(crate) mod bulk;
 pub(crate) mod dead_letters;

@@ -55,8 +55,8 @@ fn compiler_instructions() -> Option<String> {
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     use commands::{
-        blobs, bulk, executions, messages, monitoring, plugins, policy, secrets, server, validate,
-        workflows,
+        apply, blobs, bulk, executions, messages, monitoring, plugins, policy, secrets, server,
+        validate, workflows,
     };
     let json = arguments.json;
     let client = || client::Client::new(&arguments.url, arguments.token.as_deref());
@@ -98,6 +98,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             commands::dead_letters::dead_letters(command, &client()?, json).await
         }
         Command::Failed(options) => executions::failed(options, &client()?, json).await,
+        Command::Apply(options) => apply::apply(&options, &client()?, json).await,
         Command::Secrets { command } => secrets::secrets(command, &client()?, json).await,
         Command::Blob { command } => blobs::blob(command, &client()?, json).await,
         Command::Plugin { command } => plugins::plugin(*command, &client()?, json).await,

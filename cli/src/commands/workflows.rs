@@ -6,9 +6,10 @@ use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::apply;
 use super::executions::text;
 use crate::arguments::{MigrateExecutionsOptions, WorkflowsCommand, WorkflowsOptions};
-use crate::client::{Client, problem};
+use crate::client::{Client, encoded, problem};
 use crate::moment::ago;
 use crate::output;
 
@@ -32,8 +33,11 @@ pub(crate) async fn workflows(
             }
         }
         Some(WorkflowsCommand::Diff { workflow, from, to }) => {
-            let path = format!("/api/workflows/{workflow}/diff?from={from}&to={to}");
-            output::json(&client.get(&path).await?)?;
+            diff(client, &workflow, (from, to), as_json).await?;
+        }
+        Some(WorkflowsCommand::Export(options)) => return apply::export(&options, client).await,
+        Some(WorkflowsCommand::Import(options)) => {
+            return apply::import(&options, client, as_json).await;
         }
         Some(WorkflowsCommand::Push { files }) => {
             for file in files {
@@ -53,6 +57,29 @@ pub(crate) async fn workflows(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows how two versions differ: as lines of their JSON, or step by step for a program.
+async fn diff(
+    client: &Client,
+    workflow: &str,
+    (from, to): (i32, i32),
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let path = format!("/api/workflows/{}", encoded(workflow));
+    if as_json {
+        return output::json(&client.get(&format!("{path}/diff?from={from}&to={to}")).await?);
+    }
+    let version = |number: i32| {
+        let path = format!("{path}/versions/{number}");
+        async move { client.get(&path).await }
+    };
+    let (old, new) = tokio::try_join!(version(from), version(to))?;
+    let lines = apply::difference_lines(&old["definition"], &new["definition"]);
+    if lines.is_empty() {
+        output::note("they are the same");
+    }
+    lines.into_iter().try_for_each(output::line)
 }
 
 /// Says which version new executions run, and which a part of them.

@@ -9,6 +9,7 @@ mod workbench;
 
 mod commit_boundaries;
 mod dead_letters;
+mod definitions;
 mod deployment;
 mod development;
 mod drain;

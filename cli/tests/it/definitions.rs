@@ -1,0 +1,108 @@
+//! `apply`, `workflows export` and `workflows import`.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::operator::Operator;
+
+const LOG: &str = r#"{ "name": "NAME", "steps": [ { "id": "say", "type": "log", "config": { "message": "MESSAGE" } } ] }"#;
+
+fn write(folder: &Path, path: &str, name: &str, message: &str) {
+    let file = folder.join(path);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, LOG.replace("NAME", name).replace("MESSAGE", message)).unwrap();
+}
+
+fn versions(operator: &Operator) -> Vec<(String, i64)> {
+    let listed: Value =
+        serde_json::from_str(&operator.succeeds("stateflow workflows --json")).unwrap();
+    let each = listed.as_array().unwrap().iter();
+    each.map(|it| (it["name"].as_str().unwrap().to_owned(), it["latestVersion"].as_i64().unwrap()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_applied_after_it_was_shown() {
+    let operator = Operator::on_duty().await;
+    let folder = operator.folder.path();
+    let before = versions(&operator);
+    write(folder, "defs/b.json", "b", "one");
+    // Found first, and calls the other.
+    fs::write(
+        folder.join("defs/a.json"),
+        r#"{ "name": "a", "steps": [ { "id": "call", "type": "workflow", "config": { "workflow": "b" } } ] }"#,
+    )
+    .unwrap();
+    let said = operator.fails(2, "stateflow apply defs --dry-run");
+    assert!(said.contains("create a") && said.contains("2 to create, 0 to change"), "{said}");
+    assert!(said.contains("only on the server: fan, orders, rests"), "{said}");
+    operator.fails(2, "stateflow apply defs </dev/null");
+    assert_eq!(versions(&operator), before);
+
+    let said = operator.succeeds("stateflow apply defs --yes");
+    assert!(said.contains("published b version 1"), "{said}");
+    operator.succeeds("stateflow apply defs --dry-run && stateflow apply defs </dev/null");
+    assert_eq!(versions(&operator).len(), before.len() + 2);
+
+    write(folder, "defs/b.json", "b", "two");
+    let text = operator.fails(2, "stateflow apply defs --dry-run --json");
+    let plan: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&plan["applied"], &plan["changes"]), (&false.into(), &1.into()));
+    let diff = plan["workflows"][1]["diff"].as_array().unwrap();
+    let has = |mark: &str, word: &str| {
+        diff.iter()
+            .any(|it| it.as_str().unwrap().starts_with(mark) && it.as_str().unwrap().contains(word))
+    };
+    assert!(has("-", "one") && has("+", "two"), "{plan}");
+    let text = operator.succeeds("stateflow apply defs --yes --json");
+    let done: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&done["applied"], &done["workflows"][1]["version"]), (&true.into(), &2.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_changed_if_one_file_is_not_valid() {
+    let operator = Operator::on_duty().await;
+    let folder = operator.folder.path();
+    let before = versions(&operator);
+    write(folder, "defs/good.json", "good", "x");
+    fs::write(folder.join("defs/odd.json"), "{ \"name\": \"odd\",\n  \"stepz\": [] }").unwrap();
+    fs::write(folder.join("defs/torn.json"), "{").unwrap();
+    write(folder, "defs/twice/1.json", "twice", "x");
+    write(folder, "defs/twice/2.json", "twice", "y");
+    let said = operator.fails(1, "stateflow apply defs --yes");
+    for expected in [
+        "defs/odd.json:2:3 /stepz",
+        "defs/torn.json:1:",
+        "defs/twice/2.json:/name DUPLICATE_NAME: defs/twice/1.json has a workflow `twice` too",
+        "3 files not valid; nothing was changed",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    let text = operator.fails(1, "stateflow apply defs --yes --json 2>/dev/null");
+    let faults: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(faults["files"].as_array().unwrap().len(), 3, "{faults}");
+    assert_eq!(versions(&operator), before);
+    operator.fails(2, "mkdir none && stateflow apply none");
+    operator.fails(1, "stateflow apply missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exported_can_be_imported() {
+    let operator = Operator::on_duty().await;
+    let before = versions(&operator);
+    operator.succeeds("stateflow workflows export --all --dir out");
+    let said = operator.succeeds("stateflow workflows import out/*.json");
+    assert_eq!(said.matches("unchanged").count(), before.len(), "{said}");
+    let said = operator.succeeds("stateflow workflows export --all | stateflow workflows import -");
+    assert_eq!(said.matches("unchanged").count(), before.len(), "{said}");
+    assert_eq!(versions(&operator), before);
+
+    // The first version of `orders` becomes the newest, as a third.
+    operator.succeeds("stateflow workflows export orders --workflow-version 1 >old.json");
+    let said = operator.succeeds("stateflow workflows import old.json");
+    assert_eq!(said, "published orders version 3\n");
+    operator.fails(2, "stateflow workflows export");
+    operator.fails(1, "stateflow workflows export nothing");
+}
