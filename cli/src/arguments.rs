@@ -5,6 +5,7 @@ mod dead_letters;
 mod definitions;
 mod monitoring;
 mod plugins;
+mod profiles;
 #[cfg(test)]
 mod reference;
 mod secrets;
@@ -22,6 +23,7 @@ pub(crate) use dead_letters::*;
 pub(crate) use definitions::*;
 pub(crate) use monitoring::*;
 pub(crate) use plugins::*;
+pub(crate) use profiles::*;
 pub(crate) use secrets::{SecretsCommand, SecretsKeyOptions, SetSecretOptions};
 pub(crate) use server::*;
 
@@ -36,12 +38,15 @@ const STATUSES: [&str; 7] =
 #[derive(Debug, Parser)]
 #[command(name = "stateflow", version, propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
-    /// The server that client commands talk to.
-    #[arg(long, global = true, help_heading = CLIENT, env = "STATEFLOW_URL", default_value = "http://127.0.0.1:4000")]
-    pub(crate) url: String,
+    /// The server that client commands talk to [default: the profile's, or else that of `stateflow dev`].
+    #[arg(long, global = true, help_heading = CLIENT, env = "STATEFLOW_URL")]
+    pub(crate) url: Option<String>,
     /// The token that client commands show.
     #[arg(long, global = true, help_heading = CLIENT, env = "STATEFLOW_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// A server that `stateflow profile add` gave a name.
+    #[arg(long, global = true, help_heading = CLIENT, value_name = "NAME", env = "STATEFLOW_PROFILE")]
+    pub(crate) profile: Option<String>,
     /// Print JSON, with exact times.
     #[arg(long, global = true, help_heading = CLIENT)]
     pub(crate) json: bool,
@@ -151,6 +156,12 @@ pub(crate) enum Command {
         /// How many.
         #[arg(long, default_value_t = 50)]
         limit: u32,
+    },
+    /// List servers by name, add some, and say which one is used.
+    #[command(after_help = PROFILES)]
+    Profile {
+        #[command(subcommand)]
+        command: ProfileCommand,
     },
 }
 

@@ -191,7 +191,7 @@ impl Client {
         request.send().await.map_err(|error| {
             let text = if error.is_connect() {
                 format!(
-                    "no server at {}: start one with `stateflow dev`, or name one with --url or STATEFLOW_URL",
+                    "no server at {}: start one with `stateflow dev`, or name one with --url, STATEFLOW_URL or --profile",
                     self.base
                 )
             } else {

@@ -11,6 +11,7 @@ pub(crate) mod messages;
 pub(crate) mod monitoring;
 pub(crate) mod plugins;
 pub(crate) mod policy;
+pub(crate) mod profiles;
 pub(crate) mod reset;
 pub(crate) mod secrets;
 pub(crate) mod server;

@@ -7,29 +7,34 @@ mod commands;
 mod client;
 mod compose;
 mod configuration;
+mod connection;
 mod dev_postgres;
 mod events;
 mod moment;
 mod output;
 mod plain_text;
 mod plugin_build;
+mod profiles;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use arguments::{Arguments, Command};
+use connection::Given;
 
 fn main() -> ExitCode {
     // Before anything else is started: the compiler's process gives up what others need.
     if let Some(instructions) = compiler_instructions() {
         return sandbox::serve_compiler(&instructions);
     }
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     output::colour(arguments.color);
+    let given = Given::new(&arguments, &matches);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        let outcome = runtime.block_on(run(arguments));
+        let outcome = runtime.block_on(run(arguments, &given));
         // Whatever still blocks a thread here has nothing left to do for anyone.
         runtime.shutdown_background();
         outcome
@@ -53,13 +58,14 @@ fn compiler_instructions() -> Option<String> {
         .then(|| arguments.next().unwrap_or_default())
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+async fn run(arguments: Arguments, given: &Given) -> anyhow::Result<ExitCode> {
     use commands::{
-        apply, blobs, bulk, executions, messages, monitoring, plugins, policy, secrets, server,
-        validate, workflows,
+        apply, blobs, bulk, executions, messages, monitoring, plugins, policy, profiles, secrets,
+        server, validate, workflows,
     };
     let json = arguments.json;
-    let client = || client::Client::new(&arguments.url, arguments.token.as_deref());
+    // Only for commands that talk to a server: it may run a command for a token.
+    let client = || given.connect();
     match arguments.command {
         Command::Dev(options) => server::dev(options).await,
         Command::Serve(options) => server::serve(options).await,
@@ -99,6 +105,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Failed(options) => executions::failed(options, &client()?, json).await,
         Command::Apply(options) => apply::apply(&options, &client()?, json).await,
+        Command::Profile { command } => profiles::profile(command, json),
         Command::Secrets { command } => secrets::secrets(command, &client()?, json).await,
         Command::Blob { command } => blobs::blob(command, &client()?, json).await,
         Command::Plugin { command } => plugins::plugin(*command, &client()?, json).await,

@@ -8,6 +8,7 @@ mod processes;
 mod workbench;
 
 mod commit_boundaries;
+mod connections;
 mod dead_letters;
 mod definitions;
 mod deployment;
