@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, ColorChoice, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::moment;
 
@@ -162,6 +163,17 @@ pub(crate) enum Command {
     Profile {
         #[command(subcommand)]
         command: ProfileCommand,
+    },
+    /// Print what makes a shell complete commands: `source <(stateflow completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write manual pages.
+    Man {
+        /// Where they go.
+        #[arg(long)]
+        dir: PathBuf,
     },
 }
 

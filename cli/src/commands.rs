@@ -15,5 +15,6 @@ pub(crate) mod profiles;
 pub(crate) mod reset;
 pub(crate) mod secrets;
 pub(crate) mod server;
+pub(crate) mod shell;
 pub(crate) mod validate;
 pub(crate) mod workflows;

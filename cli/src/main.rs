@@ -61,7 +61,7 @@ fn compiler_instructions() -> Option<String> {
 async fn run(arguments: Arguments, given: &Given) -> anyhow::Result<ExitCode> {
     use commands::{
         apply, blobs, bulk, executions, messages, monitoring, plugins, policy, profiles, secrets,
-        server, validate, workflows,
+        server, shell, validate, workflows,
     };
     let json = arguments.json;
     // Only for commands that talk to a server: it may run a command for a token.
@@ -106,6 +106,8 @@ async fn run(arguments: Arguments, given: &Given) -> anyhow::Result<ExitCode> {
         Command::Failed(options) => executions::failed(options, &client()?, json).await,
         Command::Apply(options) => apply::apply(&options, &client()?, json).await,
         Command::Profile { command } => profiles::profile(command, json),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { dir } => shell::man(&dir),
         Command::Secrets { command } => secrets::secrets(command, &client()?, json).await,
         Command::Blob { command } => blobs::blob(command, &client()?, json).await,
         Command::Plugin { command } => plugins::plugin(*command, &client()?, json).await,

@@ -22,4 +22,5 @@ mod presentation;
 mod report;
 mod runbooks;
 mod server_lost;
+mod shells;
 mod worker_lost;

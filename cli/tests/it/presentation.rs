@@ -62,7 +62,7 @@ async fn tables_fit_terminals_and_colours_are_for_people() {
 async fn a_reader_that_goes_away_is_no_failure() {
     let operator = Operator::on_duty().await;
     // The shell fails with any command before a pipe.
-    for command in ["list --json", "list", "help", "export --prometheus"] {
+    for command in ["list --json", "list", "help", "completions bash", "export --prometheus"] {
         operator.succeeds(&format!("stateflow {command} | head -c 1 >/dev/null"));
         operator.succeeds(&format!("stateflow {command} | true"));
     }
