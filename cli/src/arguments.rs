@@ -3,6 +3,8 @@
 mod blobs;
 mod dead_letters;
 mod definitions;
+#[cfg(test)]
+mod help;
 mod monitoring;
 mod plugins;
 mod profiles;

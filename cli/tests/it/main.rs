@@ -16,6 +16,7 @@ mod development;
 mod drain;
 mod exactly_once;
 mod explain;
+mod outputs;
 mod overload;
 mod plugins;
 mod presentation;
