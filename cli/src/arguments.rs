@@ -232,6 +232,8 @@ pub(crate) enum WorkflowsCommand {
     Export(ExportWorkflowsOptions),
     /// Publish definitions that differ from the newest on the server: all of them, or none if one is not valid.
     Import(ImportWorkflowsOptions),
+    /// Archive workflows: nothing starts them any more, and their names are free. What is under way goes on.
+    Archive(ArchiveWorkflowsOptions),
 }
 
 #[derive(Debug, Args)]

@@ -162,6 +162,20 @@ impl Client {
         Ok((status, response.json().await.context("the server's answer is not JSON")?))
     }
 
+    /// PUT of JSON that is made only if the version is still this one; the answer is wanted whatever its status.
+    pub(crate) async fn replace(
+        &self,
+        path: &str,
+        version: &Value,
+        body: Vec<u8>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let request = self.request(Method::PUT, path).header("content-type", "application/json");
+        let request = request.header("if-match", format!("\"{version}\"")).body(body);
+        let response = self.send(request).await?;
+        let status = response.status();
+        Ok((status, response.json().await.context("the server's answer is not JSON")?))
+    }
+
     /// POST of bytes that are read while they are sent, as JSON.
     pub(crate) async fn send_body(&self, path: &str, body: Body) -> anyhow::Result<Value> {
         let request = self.request(Method::POST, path);

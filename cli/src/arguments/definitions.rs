@@ -14,6 +14,9 @@ pub(crate) struct ApplyOptions {
     /// Only say what would change; exits with 2 if something would.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Archive workflows that only the server has; once all others are published.
+    #[arg(long)]
+    pub(crate) prune: bool,
     /// Do not ask before something is changed.
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -33,6 +36,19 @@ pub(crate) struct ExportWorkflowsOptions {
     /// Another version than the newest.
     #[arg(long, value_name = "VERSION", conflicts_with = "all")]
     pub(crate) workflow_version: Option<i32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveWorkflowsOptions {
+    /// Ids or names.
+    #[arg(required = true)]
+    pub(crate) workflows: Vec<String>,
+    /// Who does it, for the audit.
+    #[arg(long, default_value = "api")]
+    pub(crate) by: String,
+    /// Do not ask before it is done to several.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,6 @@
 //! `apply`, `workflows import` and `workflows export`: definitions as files, and the server's.
 //!
-//! Everything is read, checked and planned before anything is changed. There is no way to take a workflow away, because the
-//! API has none.
+//! Everything is read, checked and planned before anything is changed, and nothing is archived before the rest has worked.
 
 mod definitions;
 mod difference;
@@ -35,7 +34,10 @@ pub(crate) async fn apply(
         let text = format!("{} has no .json file in it or below", options.dir.display());
         return Err(Usage(text).into());
     }
-    let Some(plan) = planned(wanted, client, as_json).await? else { return Ok(ExitCode::FAILURE) };
+    let Some(mut plan) = planned(wanted, client, as_json).await? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    plan.prune = options.prune;
     if !as_json {
         output::lines(&plan.shown())?;
     }
@@ -46,7 +48,7 @@ pub(crate) async fn apply(
         let differs = plan.changes() > 0;
         return Ok(if differs { ExitCode::from(DIFFERS) } else { ExitCode::SUCCESS });
     }
-    let question = format!("Publish {}?", output::count(plan.changes(), "version"));
+    let question = format!("Make {}?", output::count(plan.changes(), "change"));
     if !output::confirm(&question, options.yes)? {
         return Ok(ExitCode::FAILURE);
     }
@@ -110,6 +112,14 @@ async fn publish(mut plan: Plan, client: &Client, as_json: bool) -> anyhow::Resu
         done += 1;
         progress.reach(done);
     }
+    if plan.prune && well {
+        for name in &plan.only_on_server {
+            let path = format!("/api/workflows/{}", encoded(name));
+            let failed = client.delete(&path).await.err().map(|error| format!("{error:#}"));
+            well &= failed.is_none();
+            plan.archived.push((name.clone(), failed));
+        }
+    }
     drop(progress);
     if as_json {
         output::json(&plan.document(true))?;
@@ -124,12 +134,15 @@ async fn publish_one(
     action: &Action,
     client: &Client,
 ) -> anyhow::Result<Value> {
-    let (method, path) = match action {
-        Action::Create => (Method::POST, "/api/workflows".to_owned()),
-        _ => (Method::PUT, format!("/api/workflows/{}", encoded(&definition.name))),
-    };
     let body = definition.text.clone().into_bytes();
-    let (status, answer) = client.exchange(method, &path, "application/json", body).await?;
+    let (status, answer) = match action {
+        // What somebody has published since the plan was made is not what was compared.
+        Action::Change { from, .. } => {
+            let path = format!("/api/workflows/{}", encoded(&definition.name));
+            client.replace(&path, from, body).await?
+        }
+        _ => client.exchange(Method::POST, "/api/workflows", "application/json", body).await?,
+    };
     if !status.is_success() {
         anyhow::bail!("{}", problem(status, &answer));
     }

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::apply;
 use super::executions::text;
-use crate::arguments::{MigrateExecutionsOptions, WorkflowsCommand, WorkflowsOptions};
-use crate::client::{Client, encoded, problem};
+use crate::arguments::{
+    ArchiveWorkflowsOptions, MigrateExecutionsOptions, WorkflowsCommand, WorkflowsOptions,
+};
+use crate::client::{Client, encoded, narrowed, problem};
 use crate::moment::ago;
 use crate::output;
 
@@ -39,6 +41,7 @@ pub(crate) async fn workflows(
         Some(WorkflowsCommand::Import(options)) => {
             return apply::import(&options, client, as_json).await;
         }
+        Some(WorkflowsCommand::Archive(options)) => return archive(&options, client).await,
         Some(WorkflowsCommand::Push { files }) => {
             for file in files {
                 let text = std::fs::read_to_string(&file)
@@ -59,6 +62,23 @@ pub(crate) async fn workflows(
     Ok(ExitCode::SUCCESS)
 }
 
+async fn archive(options: &ArchiveWorkflowsOptions, client: &Client) -> anyhow::Result<ExitCode> {
+    let count = options.workflows.len() as u64;
+    let question = format!("Archive {}?", output::count(count, "workflow"));
+    if count > 1 && !output::confirm(&question, options.yes)? {
+        return Ok(ExitCode::FAILURE);
+    }
+    for name in &options.workflows {
+        client.delete(&narrowed(&path_of(name), [("by", options.by.clone())])).await?;
+        output::line(format!("archived {name}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn path_of(workflow: &str) -> String {
+    format!("/api/workflows/{}", encoded(workflow))
+}
+
 /// Shows how two versions differ: as lines of their JSON, or step by step for a program.
 async fn diff(
     client: &Client,
@@ -66,7 +86,7 @@ async fn diff(
     (from, to): (i32, i32),
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let path = format!("/api/workflows/{}", encoded(workflow));
+    let path = path_of(workflow);
     if as_json {
         return output::json(&client.get(&format!("{path}/diff?from={from}&to={to}")).await?);
     }

@@ -59,6 +59,17 @@ async fn a_directory_is_applied_after_it_was_shown() {
     let text = operator.succeeds("stateflow apply defs --yes --json");
     let done: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&done["applied"], &done["workflows"][1]["version"]), (&true.into(), &2.into()));
+
+    let said = operator.fails(2, "stateflow apply defs --prune --dry-run");
+    assert!(said.contains("archive orders") && said.contains("3 to archive"), "{said}");
+    let said = operator.succeeds("stateflow apply defs --prune --yes");
+    assert!(said.contains("archived orders"), "{said}");
+    let left: Vec<_> = versions(&operator).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(left, ["a", "b"]);
+    operator.succeeds("stateflow apply defs --prune --dry-run");
+    operator.fails(2, "stateflow workflows archive a b </dev/null");
+    operator.succeeds("stateflow workflows archive a --by ada && stateflow audit | grep ada");
+    operator.fails(1, "stateflow workflows archive a");
 }
 
 #[tokio::test(flavor = "multi_thread")]

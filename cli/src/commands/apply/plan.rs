@@ -53,8 +53,12 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
-    /// Workflows that no file has. Nothing is done about them.
+    /// Workflows that no file has.
     pub(super) only_on_server: Vec<String>,
+    /// Those are archived.
+    pub(super) prune: bool,
+    /// What became of that.
+    pub(super) archived: Vec<(String, Option<String>)>,
 }
 
 /// The names of the server's workflows.
@@ -85,7 +89,8 @@ pub(super) async fn make(wanted: Vec<Definition>, client: &Client) -> anyhow::Re
         version: None,
         error: None,
     });
-    Ok(Plan { steps: steps.collect(), only_on_server })
+    let steps = steps.collect();
+    Ok(Plan { steps, only_on_server, prune: false, archived: Vec::new() })
 }
 
 fn compared(stored: &Value, wanted: &Value) -> Action {
@@ -97,9 +102,10 @@ fn compared(stored: &Value, wanted: &Value) -> Action {
 }
 
 impl Plan {
-    /// How many versions it would publish.
+    /// How many versions it would publish, and workflows archive.
     pub(super) fn changes(&self) -> u64 {
-        self.steps.iter().filter(|it| it.action.changes()).count() as u64
+        let archived = if self.prune { self.only_on_server.len() } else { 0 };
+        (self.steps.iter().filter(|it| it.action.changes()).count() + archived) as u64
     }
 
     /// What would be done, as a person reads it.
@@ -122,13 +128,22 @@ impl Plan {
                 }
             }
         }
-        if !self.only_on_server.is_empty() {
+        if self.prune {
+            for name in &self.only_on_server {
+                let _ = writeln!(text, "{}", output::bad(format!("archive {name}")));
+            }
+        } else if !self.only_on_server.is_empty() {
             let names = self.only_on_server.join(", ");
             let _ = writeln!(text, "{}", output::faint(format!("only on the server: {names}")));
         }
         let of = |name: &str| self.steps.iter().filter(|it| it.action.name() == name).count();
         let (create, change, keep) = (of("create"), of("change"), of("unchanged"));
-        let _ = writeln!(text, "{create} to create, {change} to change, {keep} unchanged");
+        let archive = if self.prune {
+            format!(", {} to archive", self.only_on_server.len())
+        } else {
+            String::new()
+        };
+        let _ = writeln!(text, "{create} to create, {change} to change{archive}, {keep} unchanged");
         text
     }
 
@@ -149,6 +164,12 @@ impl Plan {
                     let _ = writeln!(text, "{} {name}", output::faint("unchanged"));
                 }
             }
+        }
+        for (name, error) in &self.archived {
+            let _ = match error {
+                Some(error) => writeln!(text, "{} {name}: {error}", output::bad("failed")),
+                None => writeln!(text, "{} {name}", output::warning("archived")),
+            };
         }
         text
     }
@@ -172,9 +193,11 @@ impl Plan {
             }
             document
         });
+        let archived =
+            self.archived.iter().map(|(name, error)| json!({ "name": name, "error": error }));
         json!({
             "applied": applied, "changes": self.changes(), "workflows": steps.collect::<Value>(),
-            "onlyOnServer": self.only_on_server,
+            "onlyOnServer": self.only_on_server, "prune": self.prune, "archived": archived.collect::<Value>(),
         })
     }
 }
