@@ -53,6 +53,9 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 315_360_000_000_i64))]
     pub deadline_ms: Option<u64>,
+    /// How long executions are kept after they have ended; what is not said here is as the operator has set it.
+    #[serde(default, skip_serializing_if = "Retention::is_unsaid")]
+    pub retention: Retention,
     /// Runs when the execution has failed, after everything was undone, with `error` in scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Block>,
@@ -71,6 +74,31 @@ impl Definition {
         let one = self.trigger.iter().map(|it| ("/trigger".to_owned(), it));
         let more = self.triggers.iter().enumerate();
         one.chain(more.map(|(at, it)| (format!("/triggers/{at}"), it)))
+    }
+}
+
+/// How long ended executions are kept, in days, by how they ended. The newest version's counts for all of the workflow's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+pub struct Retention {
+    /// Those that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 36_500))]
+    pub succeeded_days: Option<u32>,
+    /// Those that failed; dead letters stay until somebody has looked at them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 36_500))]
+    pub failed_days: Option<u32>,
+    /// Those that were cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 36_500))]
+    pub cancelled_days: Option<u32>,
+}
+
+impl Retention {
+    fn is_unsaid(&self) -> bool {
+        *self == Self::default()
     }
 }
 

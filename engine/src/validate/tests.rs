@@ -567,3 +567,18 @@ fn a_secret_s_name_is_written_out() {
         assert_eq!(found, [pair("/steps/0/config/message", "EXPRESSION_INVALID")], "{bad}");
     }
 }
+
+#[test]
+fn a_retention_says_how_many_days_and_says_something() {
+    let with = |retention: Value| {
+        problems(&json!({ "name": "w", "steps": [step("a", &json!({}))], "retention": retention }))
+    };
+    assert_eq!(with(json!({ "succeededDays": 1, "failedDays": 36_500, "cancelledDays": 7 })), []);
+    assert_eq!(
+        with(json!({ "succeededDays": 0, "failedDays": 36_501 })),
+        [pair("/retention/succeededDays", "SCHEMA"), pair("/retention/failedDays", "SCHEMA")],
+    );
+    assert_eq!(with(json!({})), [pair("/retention", "SCHEMA")]);
+    assert_eq!(with(json!({ "pausedDays": 1 })), [pair("/retention/pausedDays", "UNKNOWN_FIELD")]);
+    assert_eq!(with(json!({ "failedDays": "7d" })), [pair("/retention/failedDays", "WRONG_TYPE")]);
+}
