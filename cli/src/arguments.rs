@@ -10,6 +10,7 @@ mod plugins;
 mod profiles;
 #[cfg(test)]
 mod reference;
+mod retention;
 mod secrets;
 mod server;
 

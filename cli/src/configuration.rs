@@ -73,6 +73,8 @@ pub(crate) fn worker(options: &SettingsOptions) -> WorkerSettings {
         drain: Duration::from_millis(options.drain_ms),
         max_attempt: Duration::from_millis(options.max_attempt_ms),
         max_blob_bytes: options.max_blob_bytes,
+        retention: options.retention,
+        archive_dir: options.archive_dir.clone(),
         host: nix::unistd::gethostname()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use egress::IpNet;
+use store::retention::Retention;
 
 use super::SecretsKeyOptions;
+use super::retention::retention;
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseOptions {
@@ -60,6 +62,15 @@ pub(crate) struct SettingsOptions {
     /// What the blobs of a namespace may take, in bytes.
     #[arg(long, env = "STATEFLOW_MAX_BLOB_BYTES", default_value_t = 1 << 30)]
     pub(crate) max_blob_bytes: u64,
+    /// How long things are kept, such as succeeded=7d,failed=90d,dead-letters=forever; also cancelled, events, keys, audit,
+    /// bulk-actions, blobs. Hours (h), days (d) or forever [default: succeeded=30d,failed=90d,cancelled=30d,
+    /// dead-letters=forever,events=30d,keys=30d,audit=400d,bulk-actions=90d,blobs=7d].
+    #[arg(long, value_name = "NAME=TIME,…", env = "STATEFLOW_RETENTION", default_value = "", hide_default_value = true, value_parser = retention)]
+    pub(crate) retention: Retention,
+    /// A directory where executions and messages are archived before they are deleted, as JSON lines; what cannot be
+    /// archived stays.
+    #[arg(long, value_name = "DIR", env = "STATEFLOW_ARCHIVE_DIR")]
+    pub(crate) archive_dir: Option<PathBuf>,
     /// A private range that steps may call beside the public internet, such as 10.1.0.0/16; may be repeated.
     #[arg(long, value_name = "CIDR", env = "STATEFLOW_EGRESS_ALLOW_CIDR", value_delimiter = ',')]
     pub(crate) egress_allow_cidr: Vec<IpNet>,

@@ -104,6 +104,23 @@ impl Store {
         self.drop_blob(blob.id).await
     }
 
+    /// Somebody has sent it again, and is about to refer to it: what retention noted before does not count.
+    async fn want_blob(
+        &self,
+        namespace_id: i32,
+        reference: BlobReference,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update blobs set created_at = now(), unreferenced_since = null
+             where namespace_id = $1 and digest = $2",
+            namespace_id,
+            reference.digest(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     async fn drop_blob(&self, id: Uuid) -> Result<(), StoreError> {
         sqlx::query!(
             "with gone as (delete from blobs where id = $1 returning namespace_id, bytes)
@@ -249,6 +266,7 @@ impl BlobWriter {
         };
         if !is_new {
             self.store.drop_blob(self.id).await?;
+            self.store.want_blob(self.namespace_id, reference).await?;
         }
         self.loose = false;
         Ok(self.store.blob(self.namespace_id, reference).await?)

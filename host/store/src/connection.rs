@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
 use crate::StoreError;
 use crate::metrics::StoreMetrics;
+use crate::retention::patience;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
@@ -132,11 +133,15 @@ impl Store {
         MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
     }
 
-    /// Makes the partitions of this week and the given number of weeks after it. Returns how many are new.
+    /// Makes the partitions of this week and the given number of weeks after it. Returns how many are new. Rather than
+    /// wait for somebody who uses the tables for long, and keep everybody behind it waiting, it fails.
     pub async fn ensure_partitions(&self, weeks: i32) -> Result<i32, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        patience(&mut transaction).await?;
         let made = sqlx::query_scalar!(r#"select ensure_partitions($1) as "made!""#, weeks)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *transaction)
             .await?;
+        transaction.commit().await?;
         Ok(made)
     }
 

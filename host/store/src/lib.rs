@@ -16,6 +16,7 @@ pub mod listing;
 pub mod namespaces;
 pub mod plugins;
 pub mod request_keys;
+pub mod retention;
 pub mod secrets;
 pub mod workflows;
 

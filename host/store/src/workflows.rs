@@ -385,8 +385,8 @@ async fn insert_version(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into workflow_versions (workflow_id, version, namespace_id, digest, definition, plugin_lock,
-                                        plugin_versions)
-         values ($1, $2, $3, $4, $5::text::json, $6::text::json, $7::text::json)",
+                                        plugin_versions, retention)
+         values ($1, $2, $3, $4, $5::text::json, $6::text::json, $7::text::json, $5::text::jsonb -> 'retention')",
         workflow_id,
         version,
         new.namespace_id,

@@ -3,6 +3,7 @@
 mod worker;
 pub use worker::{Worker, WorkerParts, WorkerSettings};
 
+mod archive;
 mod claimer;
 mod deliveries;
 mod driver;
@@ -10,6 +11,9 @@ mod endings;
 mod intake;
 mod kin;
 mod maintenance;
+mod retention;
+pub use archive::{Archive, Archived};
+pub use retention::{Deleted, Retiring};
 mod tenure;
 
 mod apart;

@@ -21,6 +21,7 @@ pub struct WorkerMetrics {
     pub(crate) driving: IntGauge,
     pub(crate) refused: IntCounter,
     pub(crate) expired: IntCounter,
+    pub(crate) deleted: IntCounterVec,
 }
 
 impl WorkerMetrics {
@@ -61,6 +62,11 @@ impl WorkerMetrics {
                 "stateflow_leases_expired_total",
                 "leases of lost workers expired here",
             )?,
+            deleted: counter(
+                "stateflow_retention_deleted_total",
+                "what was past its time and was deleted here: weeks, rows, leftovers, blobs",
+                &["what"],
+            )?,
         };
         registry.register(Box::new(metrics.finished.clone()))?;
         registry.register(Box::new(metrics.attempts.clone()))?;
@@ -70,6 +76,7 @@ impl WorkerMetrics {
         registry.register(Box::new(metrics.driving.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.expired.clone()))?;
+        registry.register(Box::new(metrics.deleted.clone()))?;
         Ok(metrics)
     }
 }

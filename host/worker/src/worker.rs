@@ -1,5 +1,6 @@
 //! The worker: one tenure after another until it is told to stop, then the drain.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use native::NativeSteps;
 use sandbox::Sandbox;
 use secrets::Keyring;
 use store::Store;
+use store::retention::Retention;
 use store::wakeups::Wakeups;
 use store::workers::NewWorker;
 use tokio::task::JoinHandle;
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::archive::Archive;
 use crate::attempts::Attempts;
 use crate::claimer::Claimer;
 use crate::clock::DatabaseClock;
@@ -28,6 +31,7 @@ use crate::metrics::WorkerMetrics;
 use crate::plans::Plans;
 use crate::plugins::Plugins;
 use crate::policies::Policies;
+use crate::retention::Retiring;
 use crate::tenure::Tenure;
 use crate::vault::Vault;
 
@@ -51,6 +55,10 @@ pub struct WorkerSettings {
     pub max_attempt: Duration,
     /// What the blobs of a namespace may take, in bytes.
     pub max_blob_bytes: u64,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Where what is deleted is archived first, if it is.
+    pub archive_dir: Option<PathBuf>,
     /// The machine's name, for people.
     pub host: String,
 }
@@ -66,6 +74,8 @@ impl Default for WorkerSettings {
             drain: Duration::from_secs(30),
             max_attempt: Duration::from_mins(15),
             max_blob_bytes: 1 << 30,
+            retention: Retention::default(),
+            archive_dir: None,
             host: String::new(),
         }
     }
@@ -204,6 +214,11 @@ impl Worker {
             clock: self.shared.clock.clone(),
             every: self.settings.lease / 3,
         };
+        let retiring = Retiring {
+            store: self.store.clone(),
+            retention: self.settings.retention,
+            archive: self.settings.archive_dir.as_ref().map(Archive::new),
+        };
         let heartbeats = self.heartbeats(tenure);
         let beating = tokio::spawn(heartbeats.run());
         tokio::select! {
@@ -212,6 +227,8 @@ impl Worker {
             () = claimer.run() => {}
             () = deliveries.run() => {}
             () = reap(&self.store, &self.shared.metrics, self.settings.lease / 3) => {}
+            // Apart from the reaper: nobody's leases wait for it.
+            () = retiring.run(&self.shared.metrics.deleted) => {}
         }
         // While draining the leases have to live on; the beating ends with the tenure's last handle.
         drop(beating);
