@@ -69,10 +69,10 @@ pub(crate) enum Command {
     Serve(ServeOptions),
     /// Run a worker.
     Worker(WorkerOptions),
-    /// Bring the database's schema to this build's version.
+    /// Bring the database's schema to this build's version, or back, or show where it is.
     Migrate(MigrateOptions),
     /// Look for what is wrong with this machine, the database and the server.
-    Doctor(DatabaseOptions),
+    Doctor(DoctorOptions),
     /// Check workflow definitions (.json) and plugins (.wasm), offline.
     Validate(ValidateOptions),
     /// List workflows; or publish, show and compare them, and say which version is live.

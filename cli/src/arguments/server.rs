@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use egress::IpNet;
 use store::retention::Retention;
 
@@ -119,10 +119,32 @@ pub(crate) struct DevOptions {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct MigrateOptions {
+pub(crate) struct DoctorOptions {
     #[command(flatten)]
     pub(crate) database: DatabaseOptions,
-    /// Take migrations back, down to this version; 0 takes everything back. Data is lost.
+    /// Transactions that are open for longer than so many seconds are told.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) long_transaction_s: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateOptions {
+    /// Up, to this build's version; down, by one; or what is applied and what is pending (fails if anything is).
+    #[arg(value_enum, default_value = "up")]
+    pub(crate) direction: Direction,
+    /// To this version instead; down to 0 takes everything back. What goes down loses data.
     #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<i64>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseOptions,
+    /// The same as `down --to`.
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["direction", "to"])]
     pub(crate) down_to: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Direction {
+    Up,
+    Down,
+    Status,
 }

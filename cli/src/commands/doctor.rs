@@ -1,58 +1,114 @@
 //! `doctor`: what works and what does not.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use store::{Store, StoreSettings};
+use serde::Serialize;
+use serde_json::json;
 
+use super::diagnosis;
 use super::executions::text;
-use crate::arguments::DatabaseOptions;
+use crate::arguments::DoctorOptions;
 use crate::client::Client;
 use crate::{configuration, output};
 
-/// Checks, one per line; fails if one does.
-pub(crate) async fn doctor(options: DatabaseOptions, client: &Client) -> anyhow::Result<ExitCode> {
-    let mut well = true;
-    well &= say("Postgres server programs", postgres_programs());
-    if options.database_url.is_some() {
-        let settings = configuration::store(&options, 4)?;
-        well &= say("database", database(settings).await);
-    } else {
-        output::line("-    database: DATABASE_URL is not set, not looked at")?;
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mark {
+    /// As it should be.
+    Ok,
+    /// Not looked at, or nothing that matters here.
+    Note,
+    /// It works, and will not for ever.
+    Warn,
+    /// It does not work, or data may be lost.
+    Fail,
+}
+
+/// What was looked at, what was found, and what to do.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    check: &'static str,
+    #[serde(rename = "status")]
+    pub(crate) mark: Mark,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'static str>,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, message: String) -> Self {
+        Self { check, mark: Mark::Ok, message, help: None }
     }
-    well &= say("server", client.get("/api/health").await.map(|it| text(&it["status"])));
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+
+    fn note(check: &'static str, message: &str) -> Self {
+        Self { check, mark: Mark::Note, message: message.to_owned(), help: None }
+    }
+
+    pub(super) fn warn(check: &'static str, message: String, help: &'static str) -> Self {
+        Self { check, mark: Mark::Warn, message, help: Some(help) }
+    }
+
+    pub(super) fn fail(check: &'static str, message: String, help: &'static str) -> Self {
+        Self { check, mark: Mark::Fail, message, help: Some(help) }
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        self.mark == Mark::Fail
+    }
+
+    fn line(&self) -> String {
+        let mark = match self.mark {
+            Mark::Ok => "ok  ",
+            Mark::Note => "-   ",
+            Mark::Warn => "WARN",
+            Mark::Fail => "FAIL",
+        };
+        let help = self.help.map(|help| format!(": {help}")).unwrap_or_default();
+        format!("{mark} {}: {}{help}", self.check, self.message)
+    }
 }
 
-fn say(what: &str, outcome: anyhow::Result<String>) -> bool {
-    let (mark, text, well) = match outcome {
-        Ok(text) => ("ok  ", text, true),
-        Err(error) => ("FAIL", format!("{error:#}"), false),
-    };
-    // A broken pipe here only shortens the list.
-    drop(output::line(format!("{mark} {what}: {text}")));
-    well
-}
-
-fn postgres_programs() -> anyhow::Result<String> {
-    let found = postgres::Binaries::find(None);
-    let help = "none installed; `stateflow dev` fetches them when it can";
-    found.map(|found| format!("version {}", found.major())).ok_or_else(|| anyhow::anyhow!(help))
-}
-
-async fn database(settings: StoreSettings) -> anyhow::Result<String> {
-    let schema = settings.schema.to_string();
-    let store = Store::open(settings).await?;
-    let took = store.ping().await?;
-    let version = store.schema_version().await?;
-    let newest = Store::latest_schema_version();
-    store.close().await;
-    match version {
-        Some(version) if version >= newest => {
-            Ok(format!("answers in {took:.1?}; schema {schema} is at version {version}"))
+/// Looks at everything; fails if something does. What only warns does not.
+pub(crate) async fn doctor(
+    options: DoctorOptions,
+    client: &Client,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let mut findings = vec![postgres_programs()];
+    if options.database.database_url.is_some() {
+        let settings = configuration::store(&options.database, 4)?;
+        let long = Duration::from_secs(options.long_transaction_s);
+        findings.extend(diagnosis::database(settings, long).await);
+    } else {
+        findings.push(Finding::note("database", "DATABASE_URL is not set, not looked at"));
+    }
+    findings.push(match client.get("/api/health").await {
+        Ok(health) => Finding::ok("server", text(&health["status"])),
+        Err(error) => {
+            Finding::fail("server", format!("{error:#}"), "start it, or set STATEFLOW_URL")
         }
-        Some(version) => anyhow::bail!(
-            "schema {schema} is at version {version}, this build wants {newest}: run `stateflow migrate`"
+    });
+    let failed = findings.iter().any(Finding::is_failure);
+    if as_json {
+        output::json(&json!({ "ok": !failed, "checks": findings }))?;
+    } else {
+        for finding in &findings {
+            output::line(finding.line())?;
+        }
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Only `stateflow dev` needs them: a machine that connects does without.
+fn postgres_programs() -> Finding {
+    let check = "Postgres server programs";
+    match postgres::Binaries::find(None) {
+        Some(found) => Finding::ok(check, format!("version {}", found.major())),
+        None => Finding::note(
+            check,
+            "none installed; only `stateflow dev` needs them, and fetches them when it can",
         ),
-        None => anyhow::bail!("schema {schema} is empty: run `stateflow migrate`"),
     }
 }

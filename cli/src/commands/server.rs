@@ -1,4 +1,4 @@
-//! Commands that run a process: `dev`, `serve`, `worker`, `migrate`.
+//! Commands that run a process: `dev`, `serve`, `worker`.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use egress::Private;
 use store::{Store, StoreSettings};
 use tokio::net::TcpListener;
 
-use crate::arguments::{DevOptions, MigrateOptions, ProcessOptions, ServeOptions, WorkerOptions};
+use crate::arguments::{DevOptions, ProcessOptions, ServeOptions, WorkerOptions};
 use crate::compose::{self, Roles};
 use crate::configuration;
 use crate::dev_postgres::{DevPostgres, DevPostgresOptions};
@@ -90,25 +90,5 @@ async fn process(options: &ProcessOptions, roles: Roles, ready: &str) -> anyhow:
     let stop = compose::stop_on_signal()?;
     tracing::info!("{ready}");
     compose::run(store, &options.settings, roles, stop).await?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The schema, up or down.
-pub(crate) async fn migrate(options: MigrateOptions) -> anyhow::Result<ExitCode> {
-    let store = configuration::store(&options.database, 4)?;
-    match options.down_to {
-        Some(version) => {
-            Store::revert(&store, version).await?;
-            output::note(&format!("schema {} is at version {version}", store.schema));
-        }
-        None => {
-            Store::migrate(&store).await?;
-            output::note(&format!(
-                "schema {} is at version {}",
-                store.schema,
-                Store::latest_schema_version()
-            ));
-        }
-    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,18 +1,15 @@
-//! Opening a store: a pool of connections whose `search_path` is the store's schema, and its migrations.
+//! Opening a store: a pool of connections whose `search_path` is the store's schema.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
 use crate::StoreError;
 use crate::metrics::StoreMetrics;
 use crate::retention::patience;
-
-static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -87,50 +84,11 @@ impl Store {
         Ok(Self { pool, schema: settings.schema, metrics: StoreMetrics::new() })
     }
 
-    /// Creates the schema if need be and brings it to this build's version.
-    pub async fn migrate(settings: &StoreSettings) -> Result<(), StoreError> {
-        let mut connection = PgConnection::connect_with(&connect_options(settings)?).await?;
-        // Two processes that start at once may both find no schema; the loser sees a unique violation.
-        if let Err(error) = create_schema(&settings.schema, &mut connection).await {
-            tracing::debug!(%error, "somebody else may have created the schema at the same time");
-            create_schema(&settings.schema, &mut connection).await?;
-        }
-        MIGRATOR.run(&mut connection).await?;
-        connection.close().await?;
-        Ok(())
-    }
-
-    /// Takes migrations back, down to and not including `version`. Data is lost with them.
-    pub async fn revert(settings: &StoreSettings, version: i64) -> Result<(), StoreError> {
-        let mut connection = PgConnection::connect_with(&connect_options(settings)?).await?;
-        MIGRATOR.undo(&mut connection, version).await?;
-        connection.close().await?;
-        Ok(())
-    }
-
     /// Whether the database answers, and how fast.
     pub async fn ping(&self) -> Result<Duration, StoreError> {
         let started = std::time::Instant::now();
         sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&self.pool).await?;
         Ok(started.elapsed())
-    }
-
-    /// The version of the newest migration that is applied; `None` on an empty schema.
-    pub async fn schema_version(&self) -> Result<Option<i64>, StoreError> {
-        let table = sqlx::query_scalar!(r#"select to_regclass('_sqlx_migrations')::text"#)
-            .fetch_one(&self.pool)
-            .await?;
-        if table.is_none() {
-            return Ok(None);
-        }
-        Ok(sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
-            .fetch_one(&self.pool)
-            .await?)
-    }
-
-    /// The version of the newest migration that this build knows.
-    pub fn latest_schema_version() -> i64 {
-        MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
     }
 
     /// Makes the partitions of this week and the given number of weeks after it. Returns how many are new. Rather than
@@ -156,13 +114,7 @@ impl Store {
     }
 }
 
-async fn create_schema(schema: &Schema, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    // The name needs no quoting: `Schema` has checked it.
-    let create = AssertSqlSafe(format!("create schema if not exists {schema}"));
-    sqlx::raw_sql(create).execute(connection).await.map(drop)
-}
-
-fn connect_options(settings: &StoreSettings) -> Result<PgConnectOptions, StoreError> {
+pub(crate) fn connect_options(settings: &StoreSettings) -> Result<PgConnectOptions, StoreError> {
     let options = PgConnectOptions::from_str(&settings.url).map_err(|error| {
         StoreError::Settings(format!("the database URL is not usable: {error}"))
     })?;

@@ -29,6 +29,16 @@ pub enum StoreError {
     /// The schema's name or the settings are not usable.
     #[error("{0}")]
     Settings(String),
+    /// The schema has no such version.
+    #[error(
+        "there is no version {version} of the schema: this build knows 0, which is nothing, to {newest}"
+    )]
+    NoVersion {
+        /// What was asked for.
+        version: i64,
+        /// The newest that there is.
+        newest: i64,
+    },
     /// The migrations could not be applied.
     #[error("the schema could not be migrated")]
     Migration(#[from] sqlx::migrate::MigrateError),

@@ -2,11 +2,14 @@
 
 mod connection;
 pub use connection::{Schema, Store, StoreSettings};
+mod migrations;
+pub use migrations::{Migrated, MigrationState};
 
 pub mod audit;
 pub mod blobs;
 pub mod bulk;
 pub mod dead_letters;
+pub mod diagnosis;
 pub mod events;
 pub mod executions;
 pub mod families;

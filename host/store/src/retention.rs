@@ -85,7 +85,7 @@ impl Store {
 }
 
 /// As Postgres has it; what is too long for it is for ever.
-fn interval(kept: Option<Duration>) -> Option<PgInterval> {
+pub(crate) fn interval(kept: Option<Duration>) -> Option<PgInterval> {
     let microseconds = i64::try_from(kept?.as_micros()).ok()?;
     Some(PgInterval { months: 0, days: 0, microseconds })
 }

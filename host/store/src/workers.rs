@@ -48,8 +48,8 @@ impl Store {
     /// Registers a worker. Returns the database's time.
     pub async fn register_worker(&self, worker: &NewWorker) -> Result<DateTime<Utc>, StoreError> {
         Ok(sqlx::query_scalar!(
-            r#"insert into workers (id, host, pid, build, concurrency, lease_until)
-               values ($1, $2, $3, $4, $5, now() + $6::interval)
+            r#"insert into workers (id, host, pid, build, concurrency, lease_until, connections)
+               values ($1, $2, $3, $4, $5, now() + $6::interval, $7)
                returning now() as "now!""#,
             worker.id,
             worker.host,
@@ -57,6 +57,7 @@ impl Store {
             worker.build,
             i32::try_from(worker.concurrency).unwrap_or(i32::MAX),
             interval(worker.lease),
+            i32::try_from(self.pool_use().most).unwrap_or(i32::MAX),
         )
         .fetch_one(&self.pool)
         .await?)
@@ -91,7 +92,7 @@ impl Store {
 
     /// The registered workers, oldest first.
     pub async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
-        Ok(sqlx::query_as!(Worker, "select * from workers order by started_at")
+        Ok(sqlx::query_as!(Worker, "select id, host, pid, build, concurrency, started_at, lease_until from workers order by started_at")
             .fetch_all(&self.pool)
             .await?)
     }

@@ -228,7 +228,7 @@ impl Worker {
             () = deliveries.run() => {}
             () = reap(&self.store, &self.shared.metrics, self.settings.lease / 3) => {}
             // Apart from the reaper: nobody's leases wait for it.
-            () = retiring.run(&self.shared.metrics.deleted) => {}
+            () = Box::pin(retiring.run(&self.shared.metrics.deleted)) => {}
         }
         // While draining the leases have to live on; the beating ends with the tenure's last handle.
         drop(beating);

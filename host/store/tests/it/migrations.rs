@@ -60,3 +60,55 @@ async fn partitions_are_made_once() {
     assert_eq!(store.ensure_partitions(3).await.unwrap(), 0);
     store.close().await;
 }
+
+/// The statements of this build, as `.sqlx` has them, are those of the version before for whoever comes next: they have to
+/// mean the same on a schema in which every table has a column more.
+#[tokio::test]
+async fn every_statement_means_the_same_where_tables_have_grown() {
+    use sqlx::{AssertSqlSafe, Column, Executor, SqlSafeStr};
+    let database = testing::database().await;
+    let settings = StoreSettings::new(database.url(), Schema::default());
+    Store::migrate(&settings).await.unwrap();
+    let options: sqlx::postgres::PgConnectOptions = database.url().parse().unwrap();
+    let options = options.options([("search_path", "stateflow")]);
+    let mut connection =
+        <sqlx::PgConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(
+        "do $$ declare t text; begin
+             for t in select relname from pg_class
+                 where relnamespace = 'stateflow'::regnamespace and relkind in ('r', 'p') and not relispartition
+             loop execute format('alter table %I add column later text', t); end loop;
+         end $$",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.sqlx");
+    let mut statements = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let described: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let query = described["query"].as_str().unwrap().to_owned();
+        let named = described["describe"]["columns"].as_array().unwrap().iter();
+        let named: Vec<_> = named.map(|it| it["name"].as_str().unwrap().to_owned()).collect();
+        let prepared = connection.describe(AssertSqlSafe(query.clone()).into_sql_str()).await;
+        let prepared = prepared.unwrap_or_else(|error| panic!("{error}\n{query}"));
+        let found: Vec<_> = prepared.columns().iter().map(|it| it.name().to_owned()).collect();
+        assert_eq!(found, named, "{query}");
+        statements += 1;
+    }
+    assert!(statements > 100, "{statements}");
+}
+
+#[tokio::test]
+async fn partitions_are_not_waited_for_behind_a_long_transaction() {
+    let database = testing::database().await;
+    let settings = StoreSettings::new(database.url(), Schema::default());
+    Store::migrate(&settings).await.unwrap();
+    let store = Store::open(settings).await.unwrap();
+    let lock = database.lock("stateflow.executions").await;
+    assert!(store.ensure_partitions(3).await.is_err());
+    lock.release().await;
+    assert_eq!(store.ensure_partitions(3).await.unwrap(), 4);
+    store.close().await;
+}

@@ -1,0 +1,1 @@
+alter table installation drop column oldest_known;
