@@ -20,20 +20,10 @@ returns table (workflow_id uuid, status text, before timestamptz) language sql s
     cross join (values ('succeeded', succeeded), ('failed', failed), ('cancelled', cancelled)) as s (status, kept)
 $$;
 
--- Keeps everybody from changing a week's rows of these tables until the transaction ends; they can be read.
-create function lock_week(parents text[], week timestamptz) returns void language plpgsql as $$
-declare
-    parent text;
-begin
-    foreach parent in array parents loop
-        execute format('lock table %I in share mode', parent || '_' || to_char(week at time zone 'utc', 'YYYYMMDD'));
-    end loop;
-end
-$$;
-
--- Takes a week off these tables. Not `concurrently`, which Postgres refuses beside a default partition; so the caller sets
--- a short lock_timeout. What was taken off is dropped by a transaction of its own, which holds no lock on the parents.
-create function detach_week(parents text[], week timestamptz) returns void language plpgsql as $$
+-- Takes a week off these tables, of which somebody has looked at all rows since an instant. Not `concurrently`, which Postgres
+-- refuses beside a default partition; so the caller sets a short lock_timeout. No lock is held on the week while its rows are
+-- looked at: an update of any execution locks all partitions, and would wait.
+create function detach_week(parents text[], week timestamptz, looked_at timestamptz) returns void language plpgsql as $$
 declare
     parent text;
     name   text;
@@ -42,24 +32,40 @@ begin
         name := parent || '_' || to_char(week at time zone 'utc', 'YYYYMMDD');
         execute format('alter table %I detach partition %I', parent, name);
         execute format('alter table %I rename to %I', name, 'gone_' || name);
+        execute format('comment on table %I is %L', 'gone_' || name, looked_at);
     end loop;
 end
 $$;
 
--- Drops one week of one table that was taken off. Returns its name; null if there is none left.
+-- Drops the tables of one week that was taken off. An execution that was run again after it was looked at and before the week
+-- was off goes back, with what hangs on it, into the default partition. Returns the week's first table; null if there is none.
 create function drop_gone_week() returns text language plpgsql as $$
 declare
-    name text;
+    gone      text;
+    day       text;
+    looked_at timestamptz;
 begin
-    select c.relname into name
+    select c.relname, right(c.relname, 8), obj_description(c.oid)::timestamptz into gone, day, looked_at
     from pg_class c
     where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r'
-      and c.relname ~ '^gone_(executions|attempts|families|messages)_\d{8}$'
+      and c.relname ~ '^gone_(executions|messages)_\d{8}$'
     order by c.relname
     limit 1;
-    if name is not null then
-        execute format('drop table %I', name);
+    if gone is null then
+        return null;
     end if;
-    return name;
+    if gone = 'gone_executions_' || day then
+        execute format('create temporary table gone_back on commit drop as
+            select id from %I where finished_at is null or finished_at >= %L', gone, looked_at);
+        execute format('insert into executions select e.* from %I e join gone_back b on b.id = e.id', gone);
+        execute format('insert into attempts select a.* from %I a join gone_back b on b.id = a.execution_id',
+            'gone_attempts_' || day);
+        execute format('insert into families select f.* from %I f join gone_back b on b.id = f.parent_id',
+            'gone_families_' || day);
+        execute format('drop table %I, %I', 'gone_attempts_' || day, 'gone_families_' || day);
+        drop table gone_back;
+    end if;
+    execute format('drop table %I', gone);
+    return gone;
 end
 $$;

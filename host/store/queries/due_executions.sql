@@ -3,6 +3,8 @@
 -- after its whole. A dead letter stays until somebody has looked at it, or for as long as $7 says.
 with page as materialized (
     select * from executions where id > $1 and id < $2 order by id limit $3
+), cutoff as materialized (
+    select * from retention_cutoffs($4, $5, $6)
 )
 select
     p.id as "id!",
@@ -14,5 +16,5 @@ select
         and not exists (select from queue q where q.execution_id = p.id),
         false) as "due!"
 from page p
-left join retention_cutoffs($4, $5, $6) k on k.workflow_id = p.workflow_id and k.status = p.status
+left join cutoff k on k.workflow_id = p.workflow_id and k.status = p.status
 order by p.id

@@ -1,9 +1,14 @@
 -- Whether any execution from $1 up to $2 has to stay: as in due_executions.sql, except that what an execution has begun may
 -- go together with it.
+--
+-- The cutoffs are worked out once: the planner thinks that it will find one that stays at once, and would rather look each up.
+with cutoff as materialized (
+    select * from retention_cutoffs($3, $4, $5)
+)
 select exists (
     select
     from executions e
-    left join retention_cutoffs($3, $4, $5) k on k.workflow_id = e.workflow_id and k.status = e.status
+    left join cutoff k on k.workflow_id = e.workflow_id and k.status = e.status
     where e.id >= $1 and e.id < $2
       and (e.status in ('succeeded', 'failed', 'cancelled')
            and (e.block is not null or e.finished_at < k.before)

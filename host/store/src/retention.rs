@@ -66,7 +66,17 @@ impl Default for Retention {
 /// The right to delete: one process has it at a time. Ends with its connection.
 #[derive(Debug)]
 pub struct RetentionTurn {
-    _connection: PoolConnection<Postgres>,
+    connection: PoolConnection<Postgres>,
+}
+
+impl RetentionTurn {
+    /// Gives the turn to whoever asks next. Without this it is free once the server has noticed that the connection is gone.
+    pub async fn end(mut self) -> Result<(), StoreError> {
+        sqlx::query_scalar!("select pg_advisory_unlock_all()::text")
+            .fetch_one(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
 }
 
 impl Store {
@@ -80,7 +90,7 @@ impl Store {
         )
         .fetch_one(&mut *connection)
         .await?;
-        Ok(taken.then_some(RetentionTurn { _connection: connection }))
+        Ok(taken.then_some(RetentionTurn { connection }))
     }
 }
 

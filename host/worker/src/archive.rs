@@ -38,8 +38,6 @@ pub struct Archive {
 pub struct Archived {
     /// Its folder.
     pub folder: PathBuf,
-    /// How many rows there are, by file.
-    pub rows: Vec<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,7 +96,7 @@ impl Archive {
         file.sync_all()?;
         File::open(unfinished.path())?.sync_all()?;
         let folder = self.put_in_place(unfinished, name).with_context(cannot)?;
-        Ok(Archived { folder, rows: files.iter().map(|it| it.rows).collect() })
+        Ok(Archived { folder })
     }
 
     fn put_in_place(&self, unfinished: tempfile::TempDir, name: &str) -> io::Result<PathBuf> {

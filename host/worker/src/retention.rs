@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use prometheus::IntCounterVec;
 use store::Store;
 use store::retention::{Detached, Kind, Leftover, Page, Retention, Rows, Week};
@@ -19,10 +20,6 @@ const BLOBS_EVERY: Duration = Duration::from_hours(24);
 const BATCH: usize = 500;
 /// Rows that are archived together.
 const ARCHIVE_ROWS: usize = 20_000;
-/// How often taking a week off is tried before it is left for the next time. A statement or two between them end.
-const DETACH_TRIES: u32 = 20;
-const TRY_AGAIN: Duration = Duration::from_millis(500);
-
 /// What a round has deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
@@ -93,7 +90,9 @@ impl Retiring {
         if blobs {
             deleted.blobs += told("blobs", self.blobs().await);
         }
-        drop(turn);
+        if let Err(error) = turn.end().await {
+            tracing::debug!(error = ?error, "the turn ends with its connection");
+        }
         Some(deleted)
     }
 
@@ -104,34 +103,24 @@ impl Retiring {
     async fn weeks(&self, kind: Kind) -> anyhow::Result<u64> {
         let mut gone = 0;
         for week in self.store.old_weeks(kind, &self.retention).await? {
-            if !self.store.week_stays(&week, &self.retention).await? {
-                gone += u64::from(self.week(&week).await?);
+            if let Some(looked_at) = self.store.week_is_over(&week, &self.retention).await? {
+                gone += u64::from(self.week(&week, looked_at).await?);
             }
         }
         Ok(gone)
     }
 
     /// Archives a week, takes it off and drops it. Says whether it is gone.
-    async fn week(&self, week: &Week) -> anyhow::Result<bool> {
+    async fn week(&self, week: &Week, looked_at: DateTime<Utc>) -> anyhow::Result<bool> {
         let name = format!("{}-{}", week.kind.tables()[0], week.begins.format("%Y%m%d"));
         let rows = Rows { from: week.from, to: week.to, ids: None };
         let archived = self.keep(week.kind, &name, rows).await?;
-        let mut counts = archived.as_ref().map_or(&[][..], |it| &it.rows);
-        counts = &counts[..counts.len().min(week.kind.tables().len())];
-        for again in 0..DETACH_TRIES {
-            match self.store.detach_week(week, &self.retention, counts).await? {
-                Detached::Done => {
-                    self.store.drop_detached().await?;
-                    return Ok(true);
-                }
-                Detached::Stays => break,
-                Detached::Busy => {
-                    tracing::debug!(week = %name, again, "somebody uses the tables; trying again");
-                    tokio::time::sleep(TRY_AGAIN).await;
-                }
-            }
+        let outcome = self.store.detach_week(week, looked_at).await?;
+        if outcome == Detached::Done {
+            self.store.drop_detached().await?;
+            return Ok(true);
         }
-        tracing::info!(week = %name, "a week could not be taken off now; trying again later");
+        tracing::info!(week = %name, ?outcome, "a week could not be taken off now; trying again later");
         if let Some(archived) = archived {
             archived.discard()?;
         }

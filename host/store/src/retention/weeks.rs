@@ -1,5 +1,7 @@
 //! Weeks of history: which there are, whether all of one may go, and taking it off.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,6 +11,9 @@ use crate::{Store, StoreError};
 
 /// Who waits for a table's lock keeps everybody behind it waiting too: this is all that they ever notice of it.
 const LOCK_PATIENCE: &str = "100ms";
+/// How often taking a week off is tried before it is left for the next time.
+const DETACH_TRIES: u32 = 20;
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// What is partitioned by week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,66 +137,59 @@ impl Store {
         Ok(newest)
     }
 
-    /// Whether something of a week has to stay.
-    pub async fn week_stays(&self, week: &Week, retention: &Retention) -> Result<bool, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        stays(&mut connection, week, retention).await
-    }
-
-    /// Takes a week off if nothing of it has to stay, and if the table that comes first has `rows` rows, where somebody
-    /// has counted them. Waits for nobody.
-    pub async fn detach_week(
+    /// When a look at a week began of which nothing has to stay; `None` if something has.
+    pub async fn week_is_over(
         &self,
         week: &Week,
         retention: &Retention,
-        rows: &[u64],
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let now =
+            sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&mut *connection).await?;
+        Ok((!stays(&mut connection, week, retention).await?).then_some(now))
+    }
+
+    /// Takes a week off of which nothing had to stay when somebody looked, at an instant or after it. What is run again in
+    /// between goes back when the week is dropped. Nobody waits behind this for longer than a tenth of a second.
+    pub async fn detach_week(
+        &self,
+        week: &Week,
+        looked_at: DateTime<Utc>,
     ) -> Result<Detached, StoreError> {
-        match self.try_to_detach(week, retention, rows).await {
-            Err(StoreError::Database(error)) if is_lock_timeout(&error) => Ok(Detached::Busy),
-            outcome => outcome,
+        for again in 0..DETACH_TRIES {
+            if again > 0 {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            match self.try_to_detach(week, looked_at).await {
+                Err(StoreError::Database(error)) if is_lock_timeout(&error) => {}
+                Err(StoreError::Unavailable(error)) if is_lock_timeout(&error) => {}
+                outcome => return outcome,
+            }
         }
+        Ok(Detached::Busy)
     }
 
     async fn try_to_detach(
         &self,
         week: &Week,
-        retention: &Retention,
-        rows: &[u64],
+        looked_at: DateTime<Utc>,
     ) -> Result<Detached, StoreError> {
-        let tables = week.kind.names();
         let mut transaction = self.pool.begin().await?;
         patience(&mut transaction).await?;
-        sqlx::query!("select lock_week($1, $2)", &tables, week.begins)
+        sqlx::query!("select detach_week($1, $2, $3)", &week.kind.names(), week.begins, looked_at)
             .execute(&mut *transaction)
             .await?;
-        if stays(&mut transaction, week, retention).await?
-            || !rows.is_empty() && count(&mut transaction, week).await? != rows
-        {
-            return Ok(Detached::Stays);
-        }
-        sqlx::query!("select detach_week($1, $2)", &tables, week.begins)
-            .execute(&mut *transaction)
-            .await?;
-        // Who was told something has a place in the queue. Only now is it sure that nobody is about to be: whoever has
-        // looked at these executions in a transaction had the tables locked until it ended.
-        let stirred = sqlx::query_scalar!(
-            r#"select exists (select from queue where execution_id >= $1 and execution_id < $2) as "it!""#,
-            week.from,
-            week.to,
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
-        if stirred && week.kind == Kind::Executions {
-            return Ok(Detached::Stays);
-        }
         if week.kind == Kind::Executions {
+            if is_stirred(&mut transaction, week).await? {
+                return Ok(Detached::Stays);
+            }
             delete_what_hangs_on(&mut transaction, week).await?;
         }
         transaction.commit().await?;
         Ok(Detached::Done)
     }
 
-    /// Drops what was taken off, table by table. Returns how many there were.
+    /// Drops what was taken off, week by week. Returns how many there were.
     pub async fn drop_detached(&self) -> Result<u64, StoreError> {
         let mut dropped = 0;
         while sqlx::query_scalar!(r#"select drop_gone_week() as "name?""#)
@@ -211,6 +209,18 @@ pub(crate) async fn patience(connection: &mut PgConnection) -> Result<(), StoreE
         .fetch_one(connection)
         .await?;
     Ok(())
+}
+
+/// Who was told something has a place in the queue. Only after the detach is it sure that nobody is about to be: whoever has
+/// looked at these executions in a transaction had the tables locked until it ended.
+async fn is_stirred(connection: &mut PgConnection, week: &Week) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from queue where execution_id >= $1 and execution_id < $2) as "it!""#,
+        week.from,
+        week.to,
+    )
+    .fetch_one(connection)
+    .await?)
 }
 
 /// 55P03, `lock_not_available`; and deadlocks, which end with one of both giving up.
@@ -255,37 +265,6 @@ async fn stays(
         }
     };
     Ok(stays)
-}
-
-/// How many rows a week has, by table.
-async fn count(connection: &mut PgConnection, week: &Week) -> Result<Vec<u64>, StoreError> {
-    let (from, to) = (week.from, week.to);
-    let counted = match week.kind {
-        Kind::Executions => {
-            let row = sqlx::query!(
-                r#"select (select count(*) from executions where id >= $1 and id < $2) as "executions!",
-                          (select count(*) from attempts where execution_id >= $1 and execution_id < $2) as "attempts!",
-                          (select count(*) from families where parent_id >= $1 and parent_id < $2) as "families!""#,
-                from,
-                to,
-            )
-            .fetch_one(connection)
-            .await?;
-            vec![row.executions, row.attempts, row.families]
-        }
-        Kind::Messages => {
-            vec![
-                sqlx::query_scalar!(
-                    r#"select count(*) as "it!" from messages where id >= $1 and id < $2"#,
-                    from,
-                    to
-                )
-                .fetch_one(connection)
-                .await?,
-            ]
-        }
-    };
-    Ok(counted.into_iter().map(|it| u64::try_from(it).unwrap_or(0)).collect())
 }
 
 /// What is not partitioned and belongs to the week's executions.

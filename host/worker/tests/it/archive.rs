@@ -106,22 +106,6 @@ async fn what_cannot_be_archived_stays() {
 }
 
 #[tokio::test]
-async fn a_week_that_has_changed_since_it_was_archived_stays() {
-    use store::retention::{Detached, Kind};
-    let history = History::new().await;
-    history.week(8).await;
-    history.ended(8, "succeeded", 5).await;
-    let retention = Retention::default();
-    let week = history.store.old_weeks(Kind::Executions, &retention).await.unwrap()[0];
-    for counted in [[4, 5, 0], [5, 4, 0], [5, 5, 1]] {
-        let outcome = history.store.detach_week(&week, &retention, &counted).await.unwrap();
-        assert_eq!(outcome, Detached::Stays, "{counted:?}");
-    }
-    let outcome = history.store.detach_week(&week, &retention, &[5, 5, 0]).await.unwrap();
-    assert_eq!(outcome, Detached::Done);
-}
-
-#[tokio::test]
 async fn an_archive_of_what_could_not_be_taken_off_is_taken_away_again() {
     let history = History::new().await;
     history.week(8).await;
