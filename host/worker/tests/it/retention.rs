@@ -101,7 +101,7 @@ async fn a_workflow_says_for_itself_and_its_newest_version_counts() {
         definition: json!({ "name": "w", "retention": { "succeededDays": 400 }, "steps": [{ "id": "t", "type": "log" }] }),
         plugin_lock: BTreeMap::new(),
     };
-    history.store.publish_version(history.workflow_id, &new).await.unwrap();
+    history.store.publish_version(history.workflow_id, &new, None).await.unwrap();
     assert_eq!(history.round(Retention { succeeded: Some(DAY), ..defaults() }).await.rows, 0);
     assert_eq!(history.count("executions").await, 3);
 }
