@@ -56,6 +56,28 @@ id=$(sed -n 's/.*"id": "\([0-9a-f-]*\)".*/\1/p' "$work/result.json" | head -n 1)
 "$stateflow" logs "$id"
 grep -q '"handle": "ada-lovelace"' "$work/result.json"
 
+say 'a dead letter: a workflow calls a service that is down, and is run again when it is up'
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cat >"$work/report.json" <<EOF
+{ "name": "fetch-report", "steps": [
+    { "id": "fetch", "type": "http", "config": { "url": "http://127.0.0.1:$port/" },
+      "retryPolicy": { "maxAttempts": 2, "delayMs": 10 } } ] }
+EOF
+"$stateflow" workflows push "$work/report.json"
+"$stateflow" run fetch-report --wait --json >"$work/failed.json" || true
+failed=$(sed -n 's/.*"id": "\([0-9a-f-]*\)".*/\1/p' "$work/failed.json" | head -n 1)
+"$stateflow" dlq list
+python3 -m http.server "$port" --bind 127.0.0.1 --directory "$work" >/dev/null 2>&1 &
+started+=("$!")
+for _ in $(seq 1 100); do curl --silent --output /dev/null "http://127.0.0.1:$port/" && break; sleep 0.1; done
+"$stateflow" dlq redrive "$failed"
+for _ in $(seq 1 100); do
+    "$stateflow" status "$failed" --json | grep -q '"status": "succeeded"' && break
+    sleep 0.1
+done
+"$stateflow" status "$failed"
+"$stateflow" dlq list
+
 say 'stopping'
 kill -TERM "$server"
 wait "$server"
