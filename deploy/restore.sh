@@ -41,7 +41,8 @@ if [ "$exists" = 1 ]; then
         echo "$0: the schema $schema exists; --yes renames it and restores beside it" >&2
         exit 1
     }
-    kept=${schema:0:40}_until_$(date -u +%Y%m%d_%H%M%S)
+    # Two in a second have names of their own.
+    kept=${schema:0:36}_until_$(date -u +%Y%m%d_%H%M%S)_$$
     query "alter schema $schema rename to $kept"
 fi
 

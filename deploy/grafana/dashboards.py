@@ -254,6 +254,7 @@ def workers():
             lines("Commits", "By worker", [(rate("stateflow_journal_commit_seconds_count", "instance"), "{{instance}}")], "cps"),
             row("Leases"),
             lines("Lapsed", "Leases of lost workers that others took away: each is a worker that died or hung", [(rate("stateflow_leases_expired_total", "instance"), "{{instance}}")], "cps"),
+            lines("Retention", "What was past its time and deleted, by what it was", [(rate("stateflow_retention_deleted_total", "what"), "{{what}}")], "cps", stacked=True),
             lines("Refused", "Results that came after their lease was gone; kept, never applied", [(rate("stateflow_transitions_refused_total", "instance"), "{{instance}}")], "cps"),
             lines("Connections", "To the database, by process: used, and the most that there may be", [
                 (f'stateflow_database_pool_connections{where(USED)}', "{{role}} {{instance}} used"),
