@@ -386,7 +386,7 @@ async fn insert_version(
     sqlx::query!(
         "insert into workflow_versions (workflow_id, version, namespace_id, digest, definition, plugin_lock,
                                         plugin_versions, retention)
-         values ($1, $2, $3, $4, $5::text::json, $6::text::json, $7::text::json, $5::text::jsonb -> 'retention')",
+         values ($1, $2, $3, $4, $5::text::json, $6::text::json, $7::text::json, $8::text::jsonb)",
         workflow_id,
         version,
         new.namespace_id,
@@ -395,6 +395,8 @@ async fn insert_version(
         new.definition.to_string(),
         of_lock(new, |plugin| Some(&plugin.digest)),
         of_lock(new, |plugin| plugin.version.as_ref()),
+        // By itself: Postgres cannot look into all that a definition may say, such as a NUL.
+        new.definition.get("retention").map(Value::to_string),
     )
     .execute(&mut **transaction)
     .await?;
