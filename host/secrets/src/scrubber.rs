@@ -148,7 +148,8 @@ impl Scrubber {
         for index in candidates {
             let form = &self.forms[*index];
             let same = text.iter().zip(form.bytes.iter()).take_while(|(a, b)| a == b).count();
-            if same == form.bytes.len() || same == text.len() {
+            let is_cut = same == text.len() || text[same..].starts_with(CUT_MARK.as_bytes());
+            if same == form.bytes.len() || is_cut {
                 return Verdict::Found(form, same);
             }
             let Some(rest) = work.checked_sub(same) else { return Verdict::TooMuchWork };
