@@ -5,10 +5,14 @@ use serde_json::{Value, json};
 use crate::guests::{babbling, endless, well_behaved};
 use crate::server::Server;
 
+/// A server with a workflow `guest`, whose one step is this plugin. Fuel is a minute of computing: the default would
+/// end a loop within a second, which on a busy machine is before the call that cancels it.
 async fn with_plugin(wasm: Vec<u8>) -> Server {
     let server = Server::working().await;
     assert_eq!(server.upload("?name=team/guest&version=1.0.0", wasm).await.status, 201);
-    server.publish("guest", json!([{ "id": "a", "type": "team/guest@^1", "config": {} }])).await;
+    let limits = json!({ "fuel": 50_000_000_000_u64 });
+    let step = json!({ "id": "a", "type": "team/guest@^1", "limits": limits, "config": {} });
+    server.publish("guest", json!([step])).await;
     server
 }
 
