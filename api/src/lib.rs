@@ -37,3 +37,4 @@ mod secrets;
 mod error;
 mod extract;
 mod figures;
+mod trace;

@@ -253,9 +253,9 @@ mod tests {
 
     #[test]
     fn the_example_of_an_environment_has_every_variable_and_no_other() {
-        // Read by the logging library, and by no argument.
         let mut taken = variables(&Arguments::command());
-        taken.insert("RUST_LOG".to_owned());
+        // Read by libraries, and by no argument.
+        taken.extend(["RUST_LOG", "OTEL_EXPORTER_OTLP_HEADERS"].map(str::to_owned));
         let named: Vec<_> = ENVIRONMENT
             .lines()
             .filter_map(|line| line.trim_start_matches('#').split_once('='))

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use tracing_subscriber::EnvFilter;
 use worker::{Policies, Worker, WorkerMetrics, WorkerParts};
 
@@ -79,6 +80,8 @@ pub(crate) async fn run(
         writer.await.context("a writer of starts or events panicked")?;
     }
     process.store.close().await;
+    // The last spans, while nothing else is left to do.
+    tokio::task::spawn_blocking(move || process.traces.shutdown()).await.context("the spans")?;
     outcome
 }
 
@@ -93,6 +96,7 @@ struct Process {
     policies: Policies,
     native: NativeSteps,
     keys: Option<Keyring>,
+    traces: Traces,
 }
 
 impl Process {
@@ -103,19 +107,32 @@ impl Process {
         let sandbox = Sandbox::new(configuration::sandbox(options)?)
             .context("cannot set up the plugin sandbox")?;
         let operator = configuration::operator_policy(options)?;
+        let registry = Registry::new();
+        let traces = configuration::traces(options, &registry)?;
         let (egress, private) = configuration::egress(options)?;
+        let egress = egress.traced(traces.clone());
         let keys = configuration::secrets_keys(options)?;
         let store = Store::open(store_settings).await.context("cannot reach the database")?;
         let policies = Policies::new(store.clone(), egress.clone(), operator.clone(), private);
         let native = configuration::native_steps(egress, policies.clone());
-        let registry = Registry::new();
         store.register_metrics(&registry)?;
         // Elsewhere the system has no `/proc` to read them from.
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let monitoring = Monitoring::new(store.clone(), registry.clone());
         let wakeups = Wakeups::default();
-        Ok(Self { store, wakeups, registry, monitoring, sandbox, operator, policies, native, keys })
+        Ok(Self {
+            store,
+            wakeups,
+            registry,
+            monitoring,
+            sandbox,
+            operator,
+            policies,
+            native,
+            keys,
+            traces,
+        })
     }
 
     fn api(
@@ -154,6 +171,7 @@ impl Process {
             policies: self.policies.clone(),
             secrets: self.keys.clone(),
             metrics: WorkerMetrics::register(&self.registry)?,
+            traces: self.traces.clone(),
         };
         Ok(Worker::new(configuration::worker(options), parts))
     }

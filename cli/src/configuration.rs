@@ -12,9 +12,11 @@ use base64::prelude::BASE64_STANDARD;
 use egress::{Egress, EgressSettings, Private};
 use engine::policy::Policy;
 use native::{HttpSettings, NativeSteps};
+use prometheus::Registry;
 use sandbox::{CallLimits, Isolation, SandboxConfig};
 use secrets::Keyring;
 use store::StoreSettings;
+use traces::{SpanCounter, Traces, TracesSettings};
 use worker::{Policies, WorkerSettings};
 use zeroize::Zeroizing;
 
@@ -58,10 +60,29 @@ pub(crate) fn check(options: &SettingsOptions) -> anyhow::Result<()> {
     if let Err(error) = Private::new(options.egress_allow_cidr.iter().copied()) {
         faults.push(format!("--egress-allow-cidr: {error}"));
     }
+    if !(0.0..=1.0).contains(&options.trace_ratio) {
+        faults.push("--trace-ratio is from 0 to 1".to_owned());
+    }
+    let is_http = |url: &url::Url| matches!(url.scheme(), "http" | "https");
+    if options.otlp_endpoint.as_ref().is_some_and(|url| !is_http(url)) {
+        faults.push("--otlp-endpoint is http:// or https://".to_owned());
+    }
     if faults.is_empty() {
         return Ok(());
     }
     bail!(Usage(faults.join("; ")))
+}
+
+/// Where spans go.
+pub(crate) fn traces(options: &SettingsOptions, registry: &Registry) -> anyhow::Result<Traces> {
+    let counter = SpanCounter::register(registry)?;
+    let Some(endpoint) = options.otlp_endpoint.clone() else { return Ok(Traces::off()) };
+    let settings = TracesSettings {
+        endpoint,
+        ratio: options.trace_ratio,
+        service: options.trace_service.clone(),
+    };
+    Ok(Traces::open(&settings, counter)?)
 }
 
 /// The worker's settings.

@@ -256,6 +256,7 @@ def workers():
             lines("Lapsed", "Leases of lost workers that others took away: each is a worker that died or hung", [(rate("stateflow_leases_expired_total", "instance"), "{{instance}}")], "cps"),
             lines("Retention", "What was past its time and deleted, by what it was", [(rate("stateflow_retention_deleted_total", "what"), "{{what}}")], "cps", stacked=True),
             lines("Refused", "Results that came after their lease was gone; kept, never applied", [(rate("stateflow_transitions_refused_total", "instance"), "{{instance}}")], "cps"),
+            lines("Spans", "Recorded, sent to the collector, and failed to be sent", [(rate("stateflow_trace_spans_total", "outcome"), "{{outcome}}")], "cps"),
             lines("Connections", "To the database, by process: used, and the most that there may be", [
                 (f'stateflow_database_pool_connections{where(USED)}', "{{role}} {{instance}} used"),
                 (f"stateflow_database_pool_max_connections{ONE}", "{{role}} {{instance}} most"),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::suspension::Suspension;
+use crate::trace::TraceParent;
 
 /// The facts of one attempt that every step type is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,26 +26,14 @@ pub struct AttemptContext {
     pub step_id: String,
     /// The attempt's number, from 1.
     pub attempt: u32,
+    /// The attempt's span.
+    pub trace: TraceParent,
 }
 
 impl AttemptContext {
     /// The key that outside services deduplicate by: the same over all attempts of the step, for the same item.
     pub fn idempotency_key(&self) -> String {
         format!("{}.{}", self.execution_id, Place(self))
-    }
-
-    /// The W3C trace context header: the trace is the execution, the span is the attempt.
-    ///
-    /// Source: W3C Trace Context, level 1, section 3.2. Derived and not random, so that the attempts of an
-    /// execution share a trace on every worker.
-    pub fn traceparent(&self) -> String {
-        let span =
-            Uuid::new_v5(&self.execution_id, self.span_name().as_bytes()).as_u64_pair().0 | 1;
-        format!("00-{}-{span:016x}-01", self.execution_id.simple())
-    }
-
-    fn span_name(&self) -> String {
-        format!("{}#{}", Place(self), self.attempt)
     }
 }
 
@@ -158,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_share_the_key_and_the_trace_but_not_the_span() {
+    fn attempts_share_the_key() {
         let first = AttemptContext {
             execution_id: Uuid::from_u128(7),
             items: Vec::new(),
@@ -166,14 +155,12 @@ mod tests {
             workflow: "w".into(),
             step_id: "s".into(),
             attempt: 1,
+            trace: TraceParent::of_execution(Uuid::from_u128(7)),
         };
         let second = AttemptContext { attempt: 2, ..first.clone() };
         assert_eq!(first.idempotency_key(), second.idempotency_key());
-        assert_eq!(first.traceparent()[..35], second.traceparent()[..35]);
-        assert_ne!(first.traceparent(), second.traceparent());
         let item = AttemptContext { items: vec![3, 0], ..first.clone() };
         assert_eq!(item.idempotency_key(), format!("{}.s.3.0", first.execution_id));
         assert_eq!(first.idempotency_key(), format!("{}.s", first.execution_id));
-        assert_ne!(first.traceparent(), item.traceparent());
     }
 }

@@ -10,6 +10,7 @@ pub mod message;
 pub mod migration;
 pub mod plan;
 pub mod step_type;
+pub mod trace;
 pub mod trigger;
 
 pub mod fork;

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use engine::definition::{Definition, MAX_DURATION_MS, MAX_PAYLOAD_BYTES};
 use engine::labels::{self, Labels};
 use engine::machine;
+use engine::trace::TraceParent;
 use engine::validate::check_instance;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -25,6 +26,7 @@ use crate::error::{ApiError, Problem};
 use crate::extract::{JsonText, QueryOf, check_key, idempotency_key, objects};
 use crate::router::{MAX_BATCH_BYTES, MAX_START_BYTES, Shared};
 use crate::state::ApiState;
+use crate::trace;
 
 /// Executions of one batch.
 const MAX_BATCH: usize = 10_000;
@@ -121,10 +123,11 @@ pub(crate) async fn execute(
     if let Some(key) = idempotency_key(&headers)? {
         request.idempotency_key = Some(key);
     }
+    let caller = trace::caller(&headers);
     let mut tries = 0;
     let (started, watch) = loop {
         let known = state.workflow(&workflow).await?;
-        let mut new = prepare(&state, &known, &request).await?;
+        let mut new = prepare(&state, &known, &request, caller).await?;
         new.watched = wait.is_some();
         let watch = wait.map(|_| state.wakeups.watch_end(new.id));
         match state.starter.start(new).await {
@@ -166,6 +169,7 @@ pub(crate) async fn execute(
 pub(crate) async fn execute_batch(
     State(state): Shared,
     Path(workflow): Path<String>,
+    headers: HeaderMap,
     Admitted { body: batch, room: _room }: Admitted<BatchRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let count = batch.executions.len();
@@ -174,9 +178,10 @@ pub(crate) async fn execute_batch(
             "a batch has 1 to {MAX_BATCH} executions, not {count}"
         )));
     }
+    let caller = trace::caller(&headers);
     for _ in 0..=STALE_TRIES {
         let known = state.workflow(&workflow).await?;
-        let new = prepare_all(&state, &known, &batch.executions).await?;
+        let new = prepare_all(&state, &known, &batch.executions, caller).await?;
         if let Some(started) = state.store.start_executions(&new).await? {
             state.wakeups.work(count);
             let ids: Vec<_> = started.into_iter().map(|started| started.id).collect();
@@ -193,11 +198,12 @@ async fn prepare_all(
     state: &ApiState,
     workflow: &Workflow,
     requests: &[StartRequest],
+    caller: Option<TraceParent>,
 ) -> Result<Vec<NewExecution>, ApiError> {
     let mut new = Vec::with_capacity(requests.len());
     let mut problems = Vec::new();
     for (at, request) in requests.iter().enumerate() {
-        match prepare(state, workflow, request).await {
+        match prepare(state, workflow, request, caller).await {
             Ok(execution) => new.push(execution),
             Err(error) if error.is_ours() => return Err(error),
             Err(error) if problems.len() < MAX_PROBLEMS => {
@@ -219,6 +225,7 @@ async fn prepare(
     state: &ApiState,
     workflow: &Workflow,
     request: &StartRequest,
+    caller: Option<TraceParent>,
 ) -> Result<NewExecution, ApiError> {
     let id = Uuid::now_v7();
     let version = request.version.unwrap_or_else(|| workflow.pick(id));
@@ -233,7 +240,7 @@ async fn prepare(
         version,
         pinned: request.version.is_some(),
         revision: workflow.revision,
-        state: machine::State::new(now, definition.deadline_ms),
+        state: machine::State { trace: caller, ..machine::State::new(now, definition.deadline_ms) },
         input: request.input.shared(),
         labels: request.labels.clone(),
         due_at: request.delay_ms.map(|delay| due_at(now, delay)).transpose()?,

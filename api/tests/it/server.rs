@@ -149,6 +149,7 @@ impl Server {
             sandbox: self.sandbox.clone(),
             secrets: self.keys.clone(),
             metrics: WorkerMetrics::register(&self.registry).unwrap(),
+            traces: traces::Traces::off(),
         };
         let worker = Worker::new(WorkerSettings::default(), parts);
         let stop = self.stop.clone();

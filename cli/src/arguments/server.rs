@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use egress::IpNet;
 use store::retention::Retention;
+use url::Url;
 
 use super::SecretsKeyOptions;
 use super::retention::retention;
@@ -79,6 +80,16 @@ pub(crate) struct SettingsOptions {
     pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) keys: SecretsKeyOptions,
+    /// The base URL of an OpenTelemetry collector that gets traces: OTLP over HTTP, on port 4318 by convention. The variable
+    /// OTEL_EXPORTER_OTLP_HEADERS has headers for it.
+    #[arg(long, value_name = "URL", env = "STATEFLOW_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<Url>,
+    /// What the process is called in traces.
+    #[arg(long, value_name = "NAME", env = "OTEL_SERVICE_NAME", default_value = "stateflow")]
+    pub(crate) trace_service: String,
+    /// The part of the traces that begin here which is recorded, from 0 to 1; traces of callers are recorded if theirs are.
+    #[arg(long, value_name = "RATIO", env = "STATEFLOW_TRACE_RATIO", default_value_t = 1.0)]
+    pub(crate) trace_ratio: f64,
     /// `text` or `json`.
     #[arg(long, env = "STATEFLOW_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub(crate) log_format: String,

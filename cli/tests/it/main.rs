@@ -26,4 +26,5 @@ mod report;
 mod runbooks;
 mod server_lost;
 mod shells;
+mod traces;
 mod worker_lost;

@@ -20,6 +20,7 @@ use crate::expression::Template;
 use crate::failure::{ErrorCode, Failure};
 use crate::labels::{self, Labels};
 use crate::plan::{Children, Fan, PlannedStep, Work};
+use crate::trace::TraceParent;
 
 /// How many workflows may call one another in a row.
 pub const MAX_CALL_DEPTH: u32 = 32;
@@ -58,6 +59,8 @@ pub struct Family {
     pub depth: u32,
     /// The members' [`State::trigger`](super::State::trigger).
     pub trigger: Option<Arc<Value>>,
+    /// The members' [`State::trace`](super::State::trace), if they are not blocks: those have it in what is around them.
+    pub trace: Option<TraceParent>,
 }
 
 /// A member of a family.
@@ -188,7 +191,7 @@ impl Turn<'_> {
             children: members.collect(),
             concurrency,
             stop_over: children.fan.stop_over(total),
-            around: called.is_none().then(|| self.surroundings(&children.captures)),
+            around: called.is_none().then(|| self.surroundings(cursor, &children.captures)),
             depth: self.state.depth + u32::from(called.is_some()),
             // A child that nobody waits for outlives its parent.
             deadline_at: self.state.deadline_at.filter(|_| !children.fan.is_detached()),
@@ -196,6 +199,7 @@ impl Turn<'_> {
                 || self.state.trigger.clone(),
                 |_| Some(Arc::new(json!({ "type": "workflow", "executionId": self.execution.id }))),
             ),
+            trace: called.as_ref().map(|_| self.execution.visit_trace(cursor)),
             call: called,
         })
     }

@@ -17,6 +17,7 @@ use crate::callback::CallbackKey;
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::suspension::{Note, Resumption};
+use crate::trace::TraceParent;
 
 /// An execution with everything that a decision about it needs.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Execution {
     pub item: Option<Item>,
     /// What wait tokens are made with.
     pub callbacks: CallbackKey,
+    /// Its trace is recorded.
+    pub sampled: bool,
     /// What changes.
     pub state: State,
 }
@@ -89,6 +92,9 @@ pub struct State {
     /// What started it, if nobody asked for it by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Arc<Value>>,
+    /// The span of whoever has started it, if they said so: it goes on in their trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// The events that it has taken in last, by name: none of them is taken in twice.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub heard: BTreeMap<String, Vec<Uuid>>,
@@ -164,6 +170,7 @@ impl State {
             visits: 0,
             depth: 0,
             trigger: None,
+            trace: None,
             heard: BTreeMap::new(),
             undo: Vec::new(),
             unwinding: None,

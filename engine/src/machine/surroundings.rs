@@ -7,9 +7,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::children::Item;
-use super::state::{StepState, Steps};
+use super::state::{Cursor, StepState, Steps};
 use super::turn::Turn;
 use crate::plan::Captures;
+use crate::trace::TraceParent;
 
 /// What a block sees of the execution around it: no more than it reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Surroundings {
     pub root: Uuid,
     /// The places of the items that the block is within, the outermost first.
     pub path: Vec<u32>,
+    /// The span of the step that the block is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// The input of the root.
     pub input: Arc<Value>,
     /// The item around the block.
@@ -30,7 +34,7 @@ pub struct Surroundings {
 }
 
 impl Turn<'_> {
-    pub(super) fn surroundings(&self, captures: &Captures) -> Surroundings {
+    pub(super) fn surroundings(&self, cursor: &Cursor, captures: &Captures) -> Surroundings {
         let execution = self.execution;
         let around = execution.around.as_deref();
         let item = execution.item.clone().or_else(|| around?.item.clone());
@@ -40,6 +44,7 @@ impl Turn<'_> {
         Surroundings {
             root: execution.root_id(),
             path: execution.items(),
+            trace: Some(execution.visit_trace(cursor)),
             input: if captures.root("input") {
                 Arc::clone(&execution.input)
             } else {

@@ -41,6 +41,7 @@ impl Run {
             around: None,
             item: None,
             callbacks: CallbackKey::default(),
+            sampled: true,
             state,
         };
         Self { execution, now, commands: Vec::new() }

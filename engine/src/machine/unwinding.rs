@@ -111,23 +111,25 @@ impl Turn<'_> {
         let visit = self.state.visits;
         let id = child_id(self.execution.id, visit, 0, self.now);
         let child = Child { id, block: Some(block), input: Arc::default() };
+        let attempts = self.state.steps.get(step).map_or(0, |step| step.attempts);
+        let cursor = Cursor::at(step.to_owned(), attempts, self.now);
         self.commands.push(Command::StartChildren(Box::new(Family {
             visit,
             step: step.to_owned(),
             children: vec![child],
             concurrency: 1,
             stop_over: 0,
-            around: Some(self.surroundings(captures)),
+            around: Some(self.surroundings(&cursor, captures)),
             call: None,
             deadline_at: None,
             depth: self.state.depth,
             trigger: self.state.trigger.clone(),
+            trace: None,
         })));
-        let attempts = self.state.steps.get(step).map_or(0, |step| step.attempts);
         self.await_others(Cursor {
             until: Some(after(self.now, DEFAULT_WAIT_TIMEOUT_MS)),
             awaited: Some(Awaited::Children { visit, total: 1 }),
-            ..Cursor::at(step.to_owned(), attempts, self.now)
+            ..cursor
         });
     }
 

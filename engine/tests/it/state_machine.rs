@@ -96,7 +96,16 @@ fn execution(Column { status, waits_for }: Column) -> Execution {
     let state = State { status, cursor, steps, pause, stopped_at, ..State::new(now, None) };
     let (plan, input) = (Arc::new(plan), Arc::new(json!({})));
     let callbacks = CallbackKey::default();
-    Execution { id: Uuid::nil(), plan, input, around: None, item: None, callbacks, state }
+    Execution {
+        id: Uuid::nil(),
+        plan,
+        input,
+        around: None,
+        item: None,
+        callbacks,
+        sampled: true,
+        state,
+    }
 }
 
 fn event(kind: EventKind) -> Event {

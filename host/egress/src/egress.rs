@@ -11,8 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use engine::failure::Failure;
+use engine::trace::TraceParent;
+use http::{HeaderName, HeaderValue, Method, Request};
 use tokio::time::{Instant, timeout_at};
+use traces::{Call, Traces};
 
 use crate::clients::Clients;
 use crate::destination::Destination;
@@ -25,6 +28,9 @@ use crate::resolver::{Resolver, SystemResolver};
 use crate::response::{self, Bounds, Receipt, Response};
 use crate::secrets::{NoSecrets, Secrets};
 use crate::swap;
+
+/// Source: W3C Trace Context, level 1, section 3.2.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What an operator sets for all calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +66,8 @@ pub struct How {
     pub secrets: Arc<dyn Secrets>,
     /// The attempt's count of requests.
     pub meter: Arc<Meter>,
+    /// The attempt's span: the other side is told, unless the request says something else.
+    pub trace: Option<TraceParent>,
 }
 
 impl How {
@@ -71,6 +79,7 @@ impl How {
             max_response_bytes: grant.caps().response_bytes,
             secrets: Arc::new(NoSecrets),
             meter: Meter::new(grant.caps()),
+            trace: None,
         }
     }
 }
@@ -79,6 +88,7 @@ impl How {
 #[derive(Clone)]
 pub struct Egress {
     clients: Clients,
+    traces: Traces,
 }
 
 impl std::fmt::Debug for Egress {
@@ -100,7 +110,13 @@ impl Egress {
     ) -> Result<Self, EgressError> {
         let clients = Clients::new(settings, resolver);
         clients.get("", &Grant::any_host(crate::Private::default(), Caps::default()))?;
-        Ok(Self { clients })
+        Ok(Self { clients, traces: Traces::off() })
+    }
+
+    /// Records what is sent from now on.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Makes the request if the grant allows it, and follows as many redirects as it is told, each of them judged like
@@ -157,12 +173,46 @@ impl Egress {
         if !revealed.body.is_empty() {
             *request.body_mut() = Some(revealed.body.into());
         }
-        let answer = timeout_at(how.deadline, client.execute(request))
-            .await
-            .map_err(|_| EgressError::Timeout { host: hop.destination.host() })?
-            .map_err(|error| EgressError::of(error, &hop.destination, caps.header_bytes))?;
+        let answer = self.execute(&client, request, hop, how, caps.header_bytes).await?;
         within(Part::ResponseHeaders, headers::size(answer.headers()), caps.header_bytes.into())?;
         Ok((rules, answer))
+    }
+
+    /// What leaves is in the trace, and tells the other side where.
+    async fn execute(
+        &self,
+        client: &reqwest::Client,
+        mut request: reqwest::Request,
+        hop: &Hop,
+        how: &How,
+        header_bytes: u32,
+    ) -> Result<reqwest::Response, EgressError> {
+        let (host, port) = (hop.destination.host(), hop.destination.port());
+        let method = request.method().as_str();
+        let call = how.trace.and_then(|attempt| self.traces.call(attempt, method, &host, port));
+        let place = call.as_ref().map(Call::place).or(how.trace);
+        if let Some(place) = place
+            && !request.headers().contains_key(TRACEPARENT)
+        {
+            let value = HeaderValue::from_str(&place.to_string());
+            request.headers_mut().insert(TRACEPARENT, value.expect("digits and dashes"));
+        }
+        let answer = match timeout_at(how.deadline, client.execute(request)).await {
+            Ok(answer) => {
+                answer.map_err(|error| EgressError::of(error, &hop.destination, header_bytes))
+            }
+            Err(_) => Err(EgressError::Timeout { host }),
+        };
+        if let Some(call) = call {
+            match &answer {
+                Ok(answer) => call.answered(answer.status().as_u16()),
+                Err(error) => {
+                    let code = Failure::from(error.clone()).code;
+                    call.failed(code.as_str(), error.to_string());
+                }
+            }
+        }
+        answer
     }
 }
 

@@ -153,7 +153,12 @@ impl Attempt {
         let limiter = Limiter::new(self.limits.memory_bytes, &config.shape);
         let cancel = self.cancel.clone();
         let (reach, held) = (self.reach.clone(), self.holder.clone());
-        let outbound = Outbound::new(reach, &self.namespace, self.deadline, &self.streams, held);
+        let trace = match &self.what {
+            What::Run(work) => Some(work.context.trace),
+            What::Describe => None,
+        };
+        let (deadline, streams) = (self.deadline, &self.streams);
+        let outbound = Outbound::new(reach, &self.namespace, deadline, trace, streams, held);
         let mut guest =
             Guest::new(limiter, self.deadline, cancel, &self.streams, outbound, program);
         guest.progress.resumption.clone_from(&self.resumption);

@@ -13,6 +13,7 @@ use egress::{
     Caps, Destination, Egress, EgressError, Grant, How, Meter, NoSecrets, Private, Receipt, Secrets,
 };
 use engine::attempt::LogLevel;
+use engine::trace::TraceParent;
 use http::Request;
 use secrets::Holder;
 use serde_json::{Value, json};
@@ -57,6 +58,7 @@ struct Way {
     reach: Reach,
     tenant: Arc<str>,
     meter: Arc<Meter>,
+    trace: Option<TraceParent>,
     runtime: Handle,
 }
 
@@ -73,12 +75,14 @@ impl Outbound {
         reach: Option<Reach>,
         tenant: &str,
         deadline: Instant,
+        trace: Option<TraceParent>,
         streams: &Streams,
         held: Held,
     ) -> Self {
         let way = reach.and_then(|reach| {
             let meter = Meter::new(reach.grant.caps());
-            Some(Way { reach, tenant: tenant.into(), meter, runtime: Handle::try_current().ok()? })
+            let runtime = Handle::try_current().ok()?;
+            Some(Way { reach, tenant: tenant.into(), meter, trace, runtime })
         });
         let (log, tally) = (streams.log.clone(), streams.requests.clone());
         Self(Arc::new(Inner { way, deadline, log, tally, held }))
@@ -148,6 +152,7 @@ impl Outbound {
             max_response_bytes: reach.grant.caps().response_bytes,
             secrets: self.secrets(),
             meter: Arc::clone(&way.meter),
+            trace: way.trace,
         };
         let tenant = Arc::clone(&way.tenant);
         let sending = AbortOnDropHandle::new(way.runtime.spawn(async move {

@@ -388,7 +388,7 @@ fn facts(attempt: &AttemptContext, timeout: Duration) -> Call {
         idempotency_key: attempt.idempotency_key(),
         namespace: attempt.namespace.clone(),
         deadline_unix_ms: u64::try_from(deadline.timestamp_millis()).unwrap_or(0),
-        traceparent: attempt.traceparent(),
+        traceparent: attempt.trace.to_string(),
     }
 }
 

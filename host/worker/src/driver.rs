@@ -3,6 +3,7 @@
 
 mod inbox;
 mod showing;
+mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use store::leases::Claimed;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use uuid::Uuid;
 
 use crate::attempts::{Assignment, Attempts};
@@ -44,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) clock: DatabaseClock,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) endings: Endings,
+    pub(crate) traces: Traces,
     pub(crate) short_wait: Duration,
     /// Begin nothing new.
     pub(crate) draining: CancellationToken,
@@ -254,6 +257,7 @@ impl Drive {
             }
         }
         kin.extend(self.hide_log(&records));
+        let spans = self.spans(&transition.state, &records, ended);
         if matches!(wish, Some(Command::Listen(_))) {
             // It keeps the lease until it has looked back.
             disposition = Disposition::Keep;
@@ -265,6 +269,7 @@ impl Drive {
                 self.posted = self.posted.max(signals);
                 self.execution.state = transition.state;
                 self.stored = None;
+                self.record(spans);
                 if let Some((status, code)) = ended {
                     self.shared.endings.count(self.shared.clock.now(), status, code, self.is_part);
                 }
@@ -375,6 +380,7 @@ impl Drive {
             workflow: self.execution.plan.workflow.clone(),
             step_id: start.step.step.id.clone(),
             attempt: number,
+            trace: self.execution.attempt_trace(&start.step.step.id, number),
         };
         let shared = Arc::clone(&self.shared);
         let placeholders = Placeholders::of(self.execution.callbacks, context.execution_id);
@@ -431,6 +437,7 @@ impl Drive {
     /// Makes the state durable that an attempt was begun from. If the lease is gone, the attempt's result will be
     /// refused as well, and kept as late.
     async fn write_down(&mut self) -> anyhow::Result<()> {
+        self.record_start();
         self.stored = None;
         let write = self.write_of(Disposition::Keep, self.execution.state.clone());
         self.tenure.journal.write(write).await?;

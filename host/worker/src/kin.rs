@@ -11,6 +11,7 @@ use engine::machine::{
     Called, Cursor, Event, Execution, Fact, Family, Item, Outcome, State, Surroundings, Told,
 };
 use engine::plan::{Plan, Work};
+use engine::trace::TraceParent;
 use engine::validate::check_instance;
 use moka::future::Cache;
 use store::families::Kinship;
@@ -18,6 +19,7 @@ use store::journal::{Birth, KinAct};
 use store::leases::Claimed;
 use store::{Store, StoreError};
 use tokio::sync::OnceCell;
+use traces::Traces;
 use uuid::Uuid;
 
 use crate::plans::Plans;
@@ -34,6 +36,7 @@ pub(crate) struct Kin {
     pub(crate) plans: Plans,
     callbacks: Arc<OnceCell<CallbackKey>>,
     surroundings: Cache<(Uuid, u32), (Arc<Surroundings>, u32)>,
+    traces: Traces,
 }
 
 /// What an execution is begun from.
@@ -44,12 +47,12 @@ pub(crate) struct Origin {
 }
 
 impl Kin {
-    pub(crate) fn new(store: Store, plans: Plans) -> Self {
+    pub(crate) fn new(store: Store, plans: Plans, traces: Traces) -> Self {
         let surroundings = Cache::builder()
             .max_capacity(KEPT_BYTES)
             .weigher(|_, (_, bytes): &(Arc<Surroundings>, u32)| *bytes)
             .build();
-        Self { store, plans, callbacks: Arc::default(), surroundings }
+        Self { store, plans, callbacks: Arc::default(), surroundings, traces }
     }
 
     /// A claimed execution, ready to be driven: with its plan, and what is around its block.
@@ -62,14 +65,19 @@ impl Kin {
         };
         let block = kinship.as_ref().and_then(|kin| Some((kin, kin.block.as_deref()?)));
         let Some((kin, block)) = block else {
-            return Ok(Execution { id, plan, input, around: None, item: None, callbacks, state });
+            let own = TraceParent::of_execution(id);
+            let sampled = self.traces.samples(own, state.trace);
+            let (around, item) = (None, None);
+            return Ok(Execution { id, plan, input, around, item, callbacks, sampled, state });
         };
         let plan = plan.block(block).cloned();
         let plan = plan.with_context(|| format!("there is no block `{block}`"))?;
         let around = Box::pin(self.around(kin)).await?;
         let item = is_of_items(block).then(|| Item { value: input, index: kin.ordinal });
         let input = Arc::clone(&around.input);
-        Ok(Execution { id, plan, input, around: Some(around), item, callbacks, state })
+        let sampled = self.traces.samples(TraceParent::of_execution(id), around.trace);
+        let around = Some(around);
+        Ok(Execution { id, plan, input, around, item, callbacks, sampled, state })
     }
 
     async fn around(&self, kin: &Kinship) -> anyhow::Result<Arc<Surroundings>> {
@@ -143,6 +151,7 @@ impl Kin {
             deadline_at: deadlines.min(),
             depth: family.depth,
             trigger: family.trigger.clone(),
+            trace: family.trace,
             ..own
         };
         let namespace_id = origin.namespace_id;

@@ -15,6 +15,7 @@ use store::workers::NewWorker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use traces::Traces;
 use uuid::Uuid;
 
 use crate::archive::Archive;
@@ -98,6 +99,8 @@ pub struct WorkerParts {
     pub secrets: Option<Keyring>,
     /// What it counts.
     pub metrics: WorkerMetrics,
+    /// Where its spans go.
+    pub traces: Traces,
 }
 
 /// A worker.
@@ -116,7 +119,11 @@ impl Worker {
         let shared = Shared {
             intake: Arc::new(Intake::new(settings.concurrency as usize)),
             clock: DatabaseClock::default(),
-            kin: Kin::new(parts.store.clone(), Plans::new(parts.store.clone())),
+            kin: Kin::new(
+                parts.store.clone(),
+                Plans::new(parts.store.clone()),
+                parts.traces.clone(),
+            ),
             attempts: Attempts {
                 native: parts.native,
                 plugins,
@@ -130,6 +137,7 @@ impl Worker {
             store: parts.store.clone(),
             endings: Endings::new(parts.metrics.finished.clone()),
             metrics: parts.metrics,
+            traces: parts.traces,
             short_wait: settings.short_wait,
             draining: CancellationToken::new(),
             abort: CancellationToken::new(),

@@ -109,6 +109,7 @@ impl Http {
             max_response_bytes: limit,
             secrets,
             meter: Meter::new(grant.caps()),
+            trace: Some(attempt.trace),
         };
         let answer = self.egress.send(&attempt.namespace, &grant, request, how).await?;
         if !config.expects(answer.status) {

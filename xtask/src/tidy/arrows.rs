@@ -1,11 +1,12 @@
 //! Rule `arrows`: crates depend downwards only, and crates on one floor do not know each other.
 //!
 //! ```text
-//!   6   cli                                 composes
-//!   5   api        host/worker              serves, drives
-//!   4   host/store   host/sandbox   plugins/native   host/postgres
-//!   3   host/secrets                        keeps from everybody
-//!   2   host/egress                         lets out
+//!   7   cli                                 composes
+//!   6   api        host/worker              serves, drives
+//!   5   host/store   host/sandbox   plugins/native   host/postgres
+//!   4   host/secrets                        keeps from everybody
+//!   3   host/egress                         lets out
+//!   2   host/traces                         tells what is done
 //!   1   engine                              decides
 //! ```
 
@@ -18,17 +19,26 @@ use super::Finding;
 use crate::repository::Repository;
 
 /// What each crate may depend on. `dev-dependencies` are free: they ship nothing.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("engine", &[]),
     ("host/store", &["engine"]),
-    ("host/egress", &["engine"]),
+    ("host/traces", &["engine"]),
+    ("host/egress", &["engine", "host/traces"]),
     ("host/secrets", &["engine", "host/egress"]),
     ("host/sandbox", &["engine", "host/egress", "host/secrets"]),
     ("plugins/native", &["engine", "host/egress", "host/secrets"]),
     ("host/postgres", &[]),
     (
         "host/worker",
-        &["engine", "host/store", "host/egress", "host/secrets", "host/sandbox", "plugins/native"],
+        &[
+            "engine",
+            "host/store",
+            "host/traces",
+            "host/egress",
+            "host/secrets",
+            "host/sandbox",
+            "plugins/native",
+        ],
     ),
     (
         "api",
@@ -39,6 +49,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "engine",
             "host/store",
+            "host/traces",
             "host/egress",
             "host/secrets",
             "host/sandbox",

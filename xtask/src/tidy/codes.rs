@@ -16,7 +16,7 @@ const TESTING: &str = "host/testing/";
 /// Single words in capitals are headings of tables there.
 const HEADINGS: &str = "cli/";
 /// Beginnings of the names of settings and of cargo's variables.
-const VARIABLES: [&str; 3] = ["STATEFLOW_", "CARGO_", "XDG_"];
+const VARIABLES: [&str; 4] = ["STATEFLOW_", "CARGO_", "XDG_", "OTEL_"];
 /// What else is written like a code.
 const OTHERS: [&str; 10] = [
     "DATABASE_URL",

@@ -10,6 +10,7 @@ use egress::{Caps, Egress, EgressSettings, Grant, Party, Private, Rule};
 use engine::attempt::{AttemptContext, LogLine, Outcome};
 use engine::capability::{CapabilityKind, CapabilitySet};
 use engine::suspension::{Resumption, Suspension, Wake};
+use engine::trace::TraceParent;
 use sandbox::{CallLimits, Live, PluginCall, PluginReport, Reach};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -105,13 +106,15 @@ fn config(given: Option<&str>) -> anyhow::Result<Value> {
 }
 
 fn attempt(number: u32) -> AttemptContext {
+    let execution_id = Uuid::now_v7();
     AttemptContext {
-        execution_id: Uuid::now_v7(),
+        execution_id,
         items: Vec::new(),
         namespace: "local".to_owned(),
         workflow: "plugin-run".to_owned(),
         step_id: "run".to_owned(),
         attempt: number,
+        trace: TraceParent::of_execution(execution_id),
     }
 }
 

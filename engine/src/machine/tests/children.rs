@@ -35,6 +35,7 @@ fn child(run: &Run, ordinal: usize) -> Run {
         around: Some(around),
         item,
         callbacks: CallbackKey::default(),
+        sampled: true,
         state: State::new(run.now, None),
     };
     Run { execution, now: run.now, commands: Vec::new() }
@@ -313,6 +314,7 @@ fn blocks_see_what_is_around_them_and_nothing_that_they_do_not_read() {
         around: Some(Arc::new(around)),
         item: None,
         callbacks: CallbackKey::default(),
+        sampled: true,
         state: State::new(run.now, None),
     };
     let mut deep = Run { execution, now: run.now, commands: Vec::new() };

@@ -84,6 +84,7 @@ fn what_undoes_a_step_sees_its_output_and_the_error() {
         around: Some(Arc::new(around)),
         item: None,
         callbacks: CallbackKey::default(),
+        sampled: true,
         state: State::new(run.now, None),
     };
     let mut block = Run { execution, now: run.now, commands: Vec::new() };

@@ -42,6 +42,7 @@ impl<'a> World<'a> {
             around: None,
             item: None,
             callbacks: CallbackKey::default(),
+            sampled: true,
             state: first.clone(),
         };
         Self { random, execution, first, now, accepted: Vec::new() }

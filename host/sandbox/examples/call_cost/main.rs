@@ -17,6 +17,7 @@ use std::{
 };
 
 use engine::attempt::AttemptContext;
+use engine::trace::TraceParent;
 use futures::StreamExt as _;
 use serde_json::Value;
 use stateflow_sandbox::{Admitted, PluginCall, PluginReport, Prepared, Sandbox, SandboxConfig};
@@ -233,6 +234,7 @@ fn call_of(sandbox: &Sandbox, config: Value) -> PluginCall {
         workflow: "measure".into(),
         step_id: "measure".into(),
         attempt: 1,
+        trace: TraceParent::of_execution(Uuid::from_u128(1)),
     };
     PluginCall::new(attempt, config, sandbox.default_limits())
 }

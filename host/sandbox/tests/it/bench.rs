@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::trace::TraceParent;
 use engine::{
     attempt::AttemptContext,
     failure::{ErrorCode, Failure},
@@ -39,6 +40,7 @@ pub(crate) fn attempt(number: u32) -> AttemptContext {
         workflow: "w".into(),
         step_id: "s".into(),
         attempt: number,
+        trace: TraceParent::of_execution(Uuid::from_u128(1)),
     }
 }
 

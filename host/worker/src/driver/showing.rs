@@ -24,6 +24,7 @@ impl Drive {
             return Ok(());
         }
         let state = noted.unwrap_or_else(|| self.execution.state.clone());
+        self.record_start();
         self.stored = None;
         let write = Write { kin, ..self.write_of(Disposition::Keep, state.clone()) };
         self.tenure.journal.write(write).await?;

@@ -114,17 +114,13 @@ fn is_credential(name: &HeaderName) -> bool {
         .any(|part| name.as_str().contains(part))
 }
 
-/// What lets the other side recognise a repetition and join the trace.
+/// What lets the other side recognise a repetition.
 fn identify(headers: &mut HeaderMap, attempt: &AttemptContext) -> Result<(), Failure> {
-    for (name, value) in
-        [("idempotency-key", attempt.idempotency_key()), ("traceparent", attempt.traceparent())]
-    {
-        if !headers.contains_key(name) {
-            let value = HeaderValue::from_str(&value).map_err(|_| {
-                invalid(format!("the step's id cannot be sent in the header `{name}`"))
-            })?;
-            headers.insert(name, value);
-        }
+    let name = "idempotency-key";
+    if !headers.contains_key(name) {
+        let value = HeaderValue::from_str(&attempt.idempotency_key())
+            .map_err(|_| invalid(format!("the step's id cannot be sent in the header `{name}`")))?;
+        headers.insert(name, value);
     }
     Ok(())
 }

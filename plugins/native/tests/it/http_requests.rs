@@ -12,7 +12,7 @@ async fn a_url_alone_is_a_get_that_identifies_the_attempt() {
     assert_eq!(output["status"], 200);
     assert_eq!((&seen["method"], &seen["body"]), (&json!("GET"), &json!("")));
     assert_eq!(seen["headers"]["idempotency-key"], attempt().idempotency_key());
-    assert_eq!(seen["headers"]["traceparent"], attempt().traceparent());
+    assert_eq!(seen["headers"]["traceparent"], attempt().trace.to_string());
     assert!(seen["headers"]["user-agent"].as_str().unwrap().starts_with("stateflow/"));
 }
 

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use egress::{Egress, EgressSettings, NoSecrets, Private, Secrets};
 use engine::attempt::{AttemptContext, AttemptReport, Outcome};
 use engine::failure::Failure;
+use engine::trace::TraceParent;
 use serde_json::Value;
 use stateflow_native::{AnyHost, HttpSettings, NativeSteps};
 use uuid::Uuid;
@@ -33,6 +34,7 @@ fn attempt() -> AttemptContext {
         workflow: "orders".into(),
         step_id: "charge".into(),
         attempt: 2,
+        trace: TraceParent::of_execution(Uuid::from_u128(7)),
     }
 }
 
