@@ -11,6 +11,7 @@ mod redirects;
 mod secrets;
 mod server;
 mod ssrf;
+mod traces;
 
 use std::collections::VecDeque;
 use std::io;
