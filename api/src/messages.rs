@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use engine::definition::MAX_PAYLOAD_BYTES;
 use engine::message::{MAX_NAME_BYTES, is_event_name, token_name};
+use engine::trace::TraceParent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::messages::{NewEvent, NewSignal, Sent};
@@ -21,6 +22,7 @@ use crate::extract::{
 };
 use crate::router::Shared;
 use crate::state::ApiState;
+use crate::trace;
 
 /// An event to send.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -65,6 +67,7 @@ pub(crate) struct Draft {
     name: String,
     data: Arc<str>,
     key: Option<String>,
+    trace: Option<TraceParent>,
 }
 
 impl Draft {
@@ -125,7 +128,12 @@ fn own(headers: &HeaderMap, body: &[u8]) -> Result<Draft, ApiError> {
     }
     let key = request.id.as_deref().map(check_key).transpose()?;
     let key = key.or(idempotency_key(headers)?);
-    Ok(Draft { name: request.event, data: request.data.shared(), key })
+    Ok(Draft {
+        name: request.event,
+        data: request.data.shared(),
+        key,
+        trace: trace::caller(headers),
+    })
 }
 
 async fn store_events(state: &ApiState, drafts: Vec<Draft>) -> Result<Vec<EventView>, ApiError> {
@@ -135,6 +143,7 @@ async fn store_events(state: &ApiState, drafts: Vec<Draft>) -> Result<Vec<EventV
         name: draft.name,
         data: draft.data,
         key: draft.key,
+        trace: draft.trace,
     };
     let new: Vec<_> = drafts.into_iter().map(new).collect();
     let fresh = state.events.post(new.clone()).await?;

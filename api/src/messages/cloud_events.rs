@@ -6,11 +6,13 @@
 //! | `type` | the event's name |
 //! | `source` and `id` | its key: the same pair again is the same event |
 //! | `data` | its data: JSON as it is, text as a string, other bytes as base64 |
+//! | `traceparent` | the trace in which what it starts goes on |
 
 use axum::http::{HeaderMap, StatusCode, header};
 use cloudevents::binding::http::{SPEC_VERSION_HEADER, to_event};
 use cloudevents::{AttributesReader, Data, Event};
 use engine::diagnostic::Diagnostic;
+use engine::trace::TraceParent;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -92,8 +94,14 @@ fn draft(event: &Event) -> Result<Draft, String> {
         name: event.ty().to_owned(),
         data: data(event)?.to_string().into(),
         key: Some(key(source, id)),
+        trace: trace(event),
     };
     draft.fault().map_or(Ok(draft), Err)
+}
+
+/// The extension for distributed tracing. It is for whom the event is for: the headers are for who carries it.
+fn trace(event: &Event) -> Option<TraceParent> {
+    event.extension("traceparent")?.to_string().parse().ok()
 }
 
 /// A blank cannot be in a URI, so no two pairs have the same key. Long ones are digested.

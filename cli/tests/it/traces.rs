@@ -300,3 +300,41 @@ async fn a_collector_that_is_away_costs_no_execution() {
     }
     traced.server.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_takes_its_senders_trace_along() {
+    let collector = Collector::open().await;
+    let traced = Traced::start(&collector, "0").await;
+    let emit =
+        json!({ "id": "tell", "type": "emit", "config": { "event": "order.packed", "data": {} } });
+    let on = |event: &str| json!([{ "type": "event", "event": event, "input": {} }]);
+    traced.publish(json!({ "name": "pack", "triggers": on("order.paid"), "steps": [emit] })).await;
+    let say = json!({ "id": "say", "type": "log", "config": { "message": "sent" } });
+    traced.publish(json!({ "name": "send", "triggers": on("order.packed"), "steps": [say] })).await;
+
+    let url = format!("{}/api/events", traced.server.url);
+    let own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let body = json!({ "event": "order.paid" });
+    let request = traced.client.post(&url).json(&body).header("traceparent", own);
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    let packed = collector.span("start pack").await;
+    assert_eq!(
+        (hex(&packed.trace_id), hex(&packed.parent_span_id)),
+        (own[3..35].to_owned(), own[36..52].to_owned())
+    );
+    let sent = collector.span("start send").await;
+    assert_eq!(sent.parent_span_id, packed.span_id, "what it emits goes on in the same trace");
+
+    // A CloudEvent has it among its attributes.
+    let other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let event = json!({ "specversion": "1.0", "type": "order.packed", "source": "/shop", "id": "1", "traceparent": other });
+    let request = traced.client.post(&url).header("content-type", "application/cloudevents+json");
+    assert_eq!(
+        request.body(event.to_string()).send().await.unwrap().status(),
+        StatusCode::ACCEPTED
+    );
+    let mut spans = collector.seen.spans.subscribe();
+    let of_other = |span: &Span| hex(&span.trace_id) == other[3..35] && span.name == "start send";
+    spans.wait_for(|spans| spans.iter().any(of_other)).await.unwrap();
+    traced.server.stop();
+}

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use engine::attempt::LogLine;
 use engine::failure::Failure;
 use engine::machine::{AttemptRecord, ExecutionStatus, Fact, State, Subscription};
+use engine::trace::TraceParent;
 use serde_json::Value;
 use sqlx::PgExecutor;
 use std::sync::Arc;
@@ -112,6 +113,8 @@ pub enum KinAct {
         name: String,
         /// What it says.
         data: Arc<Value>,
+        /// The span of the execution.
+        trace: TraceParent,
     },
     /// Lets the log of the attempt under way be seen.
     ShowLog {

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use engine::callback::CallbackKey;
 use engine::machine::{Fact, State};
 use engine::message::{Key, Message, key_of};
+use engine::trace::TraceParent;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -43,6 +44,8 @@ pub struct NewEvent {
     pub data: Arc<str>,
     /// The same key again is the same event.
     pub key: Option<String>,
+    /// The sender's span.
+    pub trace: Option<TraceParent>,
 }
 
 /// A signal to send.
@@ -80,6 +83,8 @@ pub struct Undelivered {
     pub namespace_id: i32,
     /// The message.
     pub message: Message,
+    /// The sender's span.
+    pub trace: Option<TraceParent>,
 }
 
 /// An execution that asks people something.
@@ -119,6 +124,8 @@ impl Store {
             &new.iter().map(|it| it.name.as_str()).collect::<Vec<_>>() as &[&str],
             &new.iter().map(|it| &*it.data).collect::<Vec<_>>() as &[&str],
             &new.iter().map(|it| it.key.clone()).collect::<Vec<_>>() as &[Option<String>],
+            &new.iter().map(|it| it.trace.map(String::from)).collect::<Vec<_>>()
+                as &[Option<String>],
         )
         .fetch_all(&self.pool)
         .await?;
@@ -235,7 +242,7 @@ impl Store {
     /// Messages that have not been delivered, oldest first.
     pub async fn undelivered(&self, limit: i64) -> Result<Vec<Undelivered>, StoreError> {
         let rows = sqlx::query!(
-            r#"select id, namespace_id, name, data::text as "data!", received_at
+            r#"select id, namespace_id, name, data::text as "data!", received_at, traceparent
                from messages where not delivered order by id limit $1"#,
             limit,
         )
@@ -245,7 +252,8 @@ impl Store {
             let data: Value = parse("message", &row.data)?;
             let (data, received_at) = (Arc::new(data), row.received_at);
             let message = Message { id: row.id, name: row.name, data, received_at, to: None };
-            Ok(Undelivered { namespace_id: row.namespace_id, message })
+            let trace = row.traceparent.and_then(|it| it.parse().ok());
+            Ok(Undelivered { namespace_id: row.namespace_id, message, trace })
         });
         undelivered.collect()
     }

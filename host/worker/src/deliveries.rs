@@ -142,7 +142,11 @@ fn start(
         version: plan.version,
         pinned: true,
         revision: 0,
-        state: State { trigger: Some(trigger), ..State::new(now, plan.deadline_ms) },
+        state: State {
+            trigger: Some(trigger),
+            trace: it.trace,
+            ..State::new(now, plan.deadline_ms)
+        },
         input: input.to_string().into(),
         labels: BTreeMap::new(),
         due_at: None,

@@ -244,7 +244,8 @@ impl Drive {
                 }
                 Command::Consume(id) => kin.push(KinAct::Consume(id)),
                 Command::Emit { id, name, data } => {
-                    kin.push(KinAct::Emit { namespace_id, id, name, data });
+                    let trace = self.execution.trace();
+                    kin.push(KinAct::Emit { namespace_id, id, name, data, trace });
                 }
                 Command::Listen(subscription) => {
                     kin.push(KinAct::Listen { namespace_id, subscription: subscription.clone() });

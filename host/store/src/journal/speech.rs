@@ -26,11 +26,12 @@ pub(super) async fn apply(
                 consumed.extend(by);
             }
             KinAct::Consume(id) => consumed.push(*id),
-            KinAct::Emit { namespace_id, id, name, data } => {
+            KinAct::Emit { namespace_id, id, name, data, trace } => {
                 events.id.push(*id);
                 events.namespace_id.push(*namespace_id);
                 events.name.push(name.clone());
                 events.data.push(text(&**data));
+                events.traceparent.push(trace.to_string());
             }
             _ => {}
         }
@@ -131,6 +132,7 @@ struct Events {
     namespace_id: Vec<i32>,
     name: Vec<String>,
     data: Vec<String>,
+    traceparent: Vec<String>,
 }
 
 impl Events {
@@ -139,14 +141,16 @@ impl Events {
             return Ok(0);
         }
         sqlx::query!(
-            "insert into messages (id, namespace_id, name, data, delivered)
-             select id, namespace_id, name, data::json, false
-             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) as e (id, namespace_id, name, data)
+            "insert into messages (id, namespace_id, name, data, traceparent, delivered)
+             select id, namespace_id, name, data::json, traceparent, false
+             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[])
+                  as e (id, namespace_id, name, data, traceparent)
              on conflict do nothing",
             &self.id,
             &self.namespace_id,
             &self.name,
             &self.data,
+            &self.traceparent,
         )
         .execute(connection)
         .await?;

@@ -37,6 +37,7 @@ fn event(name: &str, n: u32) -> NewEvent {
         name: name.to_owned(),
         data: n.to_string().into(),
         key: None,
+        trace: None,
     }
 }
 
