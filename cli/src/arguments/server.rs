@@ -81,7 +81,7 @@ pub(crate) struct SettingsOptions {
     #[command(flatten)]
     pub(crate) keys: SecretsKeyOptions,
     /// The base URL of an OpenTelemetry collector that gets traces: OTLP over HTTP, on port 4318 by convention. The variable
-    /// OTEL_EXPORTER_OTLP_HEADERS has headers for it.
+    /// `OTEL_EXPORTER_OTLP_HEADERS` has headers for it.
     #[arg(long, value_name = "URL", env = "STATEFLOW_OTLP_ENDPOINT")]
     pub(crate) otlp_endpoint: Option<Url>,
     /// What the process is called in traces.
