@@ -2,7 +2,9 @@
 //! rows in small batches elsewhere. Deciding when, and archiving first, is the worker's.
 
 mod archive;
+mod gone;
 mod leftovers;
+mod pace;
 mod references;
 mod rows;
 mod weeks;
@@ -17,6 +19,7 @@ use crate::{Store, StoreError};
 
 pub use archive::{ArchiveTable, Rows};
 pub use leftovers::Leftover;
+pub use pace::rest_from;
 pub use references::Reference;
 pub use rows::Page;
 pub(crate) use weeks::patience;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use prometheus::IntCounterVec;
 use store::Store;
-use store::retention::{Detached, Kind, Leftover, Page, Retention, Rows, Week};
+use store::retention::{Detached, Kind, Leftover, Page, Retention, Rows, Week, rest_from};
 use uuid::Uuid;
 
 use crate::archive::{Archive, Archived};
@@ -166,8 +166,7 @@ impl Retiring {
         for batch in ids.chunks(BATCH) {
             let began = Instant::now();
             deleted += self.store.delete_past(kind, batch).await?;
-            // Half of the time is everybody else's.
-            tokio::time::sleep(began.elapsed()).await;
+            rest_from(began).await;
         }
         Ok(deleted)
     }
@@ -180,7 +179,7 @@ impl Retiring {
                 0 => return Ok(deleted),
                 count => deleted += count,
             }
-            tokio::time::sleep(began.elapsed()).await;
+            rest_from(began).await;
         }
     }
 

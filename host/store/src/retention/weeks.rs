@@ -1,11 +1,12 @@
 //! Weeks of history: which there are, whether all of one may go, and taking it off.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::pace::{PAGE, rest_from};
 use super::{Retention, interval};
 use crate::{Store, StoreError};
 
@@ -137,16 +138,69 @@ impl Store {
         Ok(newest)
     }
 
-    /// When a look at a week began of which nothing has to stay; `None` if something has.
+    /// When a look at a week began of which nothing has to stay; `None` if something has. Looks at leisure, without locks.
     pub async fn week_is_over(
         &self,
         week: &Week,
         retention: &Retention,
     ) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let now =
-            sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&mut *connection).await?;
-        Ok((!stays(&mut connection, week, retention).await?).then_some(now))
+        let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&self.pool).await?;
+        let mut after = Uuid::nil();
+        loop {
+            let began = Instant::now();
+            let (stays, last) = match week.kind {
+                Kind::Executions => self.look_at_executions(week, retention, after).await?,
+                Kind::Messages => self.look_at_messages(week, retention, after).await?,
+            };
+            if stays {
+                return Ok(None);
+            }
+            let Some(last) = last else { return Ok(Some(now)) };
+            after = last;
+            rest_from(began).await;
+        }
+    }
+
+    /// Whether something of the next page has to stay, and the page's last id.
+    async fn look_at_executions(
+        &self,
+        week: &Week,
+        retention: &Retention,
+        after: Uuid,
+    ) -> Result<(bool, Option<Uuid>), StoreError> {
+        let page = sqlx::query_file!(
+            "queries/week_of_executions_stays.sql",
+            week.from,
+            week.to,
+            interval(retention.succeeded),
+            interval(retention.failed),
+            interval(retention.cancelled),
+            interval(retention.dead_letters),
+            after,
+            i64::from(PAGE),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((page.stays, page.last))
+    }
+
+    async fn look_at_messages(
+        &self,
+        week: &Week,
+        retention: &Retention,
+        after: Uuid,
+    ) -> Result<(bool, Option<Uuid>), StoreError> {
+        let page = sqlx::query_file!(
+            "queries/week_of_messages_stays.sql",
+            week.from,
+            week.to,
+            interval(retention.events),
+            after,
+            i64::from(PAGE),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((page.stays, page.last))
     }
 
     /// Takes a week off of which nothing had to stay when somebody looked, at an instant or after it. What is run again in
@@ -188,19 +242,6 @@ impl Store {
         transaction.commit().await?;
         Ok(Detached::Done)
     }
-
-    /// Drops what was taken off, week by week. Returns how many there were.
-    pub async fn drop_detached(&self) -> Result<u64, StoreError> {
-        let mut dropped = 0;
-        while sqlx::query_scalar!(r#"select drop_gone_week() as "name?""#)
-            .fetch_one(&self.pool)
-            .await?
-            .is_some()
-        {
-            dropped += 1;
-        }
-        Ok(dropped)
-    }
 }
 
 /// The rest of the transaction gives up rather than wait for a lock.
@@ -227,44 +268,6 @@ async fn is_stirred(connection: &mut PgConnection, week: &Week) -> Result<bool, 
 pub(crate) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.as_deref(), Some("55P03" | "40P01"))
-}
-
-async fn stays(
-    connection: &mut PgConnection,
-    week: &Week,
-    retention: &Retention,
-) -> Result<bool, StoreError> {
-    let stays = match week.kind {
-        Kind::Executions => {
-            sqlx::query_file_scalar!(
-                "queries/week_of_executions_stays.sql",
-                week.from,
-                week.to,
-                interval(retention.succeeded),
-                interval(retention.failed),
-                interval(retention.cancelled),
-                interval(retention.dead_letters),
-            )
-            .fetch_one(connection)
-            .await?
-        }
-        Kind::Messages => {
-            sqlx::query_scalar!(
-                r#"select exists (
-                       select from messages m
-                       where m.id >= $1 and m.id < $2
-                         and (m.delivered and m.received_at < now() - $3::interval
-                              and not exists (select from queue q where q.execution_id = m.execution_id)
-                             ) is not true) as "stays!""#,
-                week.from,
-                week.to,
-                interval(retention.events),
-            )
-            .fetch_one(connection)
-            .await?
-        }
-    };
-    Ok(stays)
 }
 
 /// What is not partitioned and belongs to the week's executions.

@@ -1,0 +1,2 @@
+drop function bring_back(text, uuid[]);
+drop function gone_page(text, timestamptz, uuid, integer);
