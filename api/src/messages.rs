@@ -27,6 +27,7 @@ use crate::trace;
 /// An event to send.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "event": "order.paid", "data": { "id": "A-1" } }))]
 pub(crate) struct EventRequest {
     /// The sender's own id: the same again is the same event.
     id: Option<String>,
@@ -167,6 +168,7 @@ async fn store_events(state: &ApiState, drafts: Vec<Draft>) -> Result<Vec<EventV
 /// A signal to an execution.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "go", "data": {} }))]
 pub(crate) struct SignalRequest {
     /// The sender's own id: the same again is the same signal.
     id: Option<String>,

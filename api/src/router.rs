@@ -3,7 +3,7 @@
 use ::secrets::secret::MAX_VALUE_BYTES;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::response::Json;
+use axum::response::{Json, Redirect};
 use axum::routing::get;
 use engine::definition::{MAX_DEFINITION_BYTES, MAX_PAYLOAD_BYTES};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -45,6 +45,8 @@ pub fn router(state: ApiState) -> Router {
     let document = document::complete(document);
     router
         .route("/api/openapi.json", get(async move || Json(document)))
+        // Whoever opens the address that a server prints wants to see something.
+        .route("/", get(async || Redirect::temporary("/api/docs/")))
         .merge(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::finish))

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::num::NonZeroU32;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use api::{ApiParts, ApiState, Monitoring, RateLimit};
 use engine::policy::Policy;
 use native::NativeSteps;
@@ -41,14 +41,17 @@ pub(crate) struct Roles {
     pub(crate) worker: bool,
 }
 
-/// Plays the roles until `stop`, then ends them: first what takes new work, then what finishes old work.
+/// Plays the roles until `stop`, then ends them: first what takes new work, then what finishes old work. Logs that it is
+/// `ready` when all of them play.
 pub(crate) async fn run(
     store_settings: StoreSettings,
     options: &SettingsOptions,
     roles: Roles,
+    ready: &str,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let process = Process::open(store_settings, options).await?;
+    fits(&process.store).await?;
     let relaying = CancellationToken::new();
     let relay =
         tokio::spawn(process.wakeups.clone().relay(process.store.clone(), relaying.clone()));
@@ -73,6 +76,7 @@ pub(crate) async fn run(
         let (worker, stop) = (process.worker(options)?, stop.clone());
         parts.spawn(async move { worker.run(stop).await.context("the worker failed") });
     }
+    tracing::info!("{ready}");
     let outcome = end_together(&mut parts, &stop).await;
     relaying.cancel();
     relay.await.context("the relay of wake-ups panicked")?;
@@ -83,6 +87,24 @@ pub(crate) async fn run(
     // The last spans, while nothing else is left to do.
     tokio::task::spawn_blocking(move || process.traces.shutdown()).await.context("the spans")?;
     outcome
+}
+
+/// A build runs on its own schema, and on newer ones that have taken nothing away from it (record 31). On any other, every
+/// request would fail, each in its own way.
+async fn fits(store: &Store) -> anyhow::Result<()> {
+    let (known, found) = (Store::latest_schema_version(), store.schema_version().await?);
+    match found {
+        None => {
+            bail!("the database has no schema yet: run `stateflow migrate`, and start this again")
+        }
+        Some(version) if version < known => bail!(
+            "the database's schema is at version {version}, and this build needs {known}: run `stateflow migrate`, and start this again"
+        ),
+        Some(version) if store.oldest_known().await? > known => bail!(
+            "the database's schema is at version {version}, which is too new for this build; it knows {known}: use a newer build"
+        ),
+        Some(_) => Ok(()),
+    }
 }
 
 /// What the roles of a process share.

@@ -40,6 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// An execution to start.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schema(example = json!({ "input": { "name": "Ada" } }))]
 pub(crate) struct StartRequest {
     /// Anything that the workflow's `inputSchema` accepts.
     #[schema(value_type = serde_json::Value)]

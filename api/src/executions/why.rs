@@ -127,8 +127,13 @@ pub(crate) async fn why(
             place.and_then(|place| reason(&execution, &place, at_wait))
         }
     };
-    let message = reason.as_ref().map_or_else(|| format!("it has {}", execution.status), sentence);
+    let message = reason.as_ref().map_or_else(|| ended(&execution.status), sentence);
     Ok(Json(WhyView { id: execution.id, status: execution.status, reason, message }))
+}
+
+fn ended(status: &str) -> String {
+    let verb = if status == ExecutionStatus::Cancelled.as_str() { "was" } else { "has" };
+    format!("it {verb} {status}")
 }
 
 /// Whether the step that it has come to is one that waits.

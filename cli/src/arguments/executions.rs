@@ -122,6 +122,7 @@ pub(crate) struct MigrateExecutionsOptions {
     pub(crate) dry_run: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "flags, each on its own")]
 #[derive(Debug, Args)]
 pub(crate) struct BulkOptions {
     /// What is done to each; `status`: how far the action with this id has come.
@@ -140,6 +141,9 @@ pub(crate) struct BulkOptions {
     /// Only say how many there are, and which come first.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Do not ask, although it is for more than one.
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) pace: PaceOptions,
     #[command(flatten)]

@@ -39,6 +39,9 @@ pub(crate) async fn bulk(
     } else {
         body["ids"] = json!(options.ids);
     }
+    if options.ids.is_empty() && !options.dry_run && !agreed(&options, client, &body).await? {
+        return Ok(ExitCode::FAILURE);
+    }
     let answer = client.post("/api/executions/bulk", &body).await?;
     if !options.dry_run {
         return begun(&options.action, &answer, options.pace.wait, client, as_json).await;
@@ -52,6 +55,18 @@ pub(crate) async fn bulk(
         output::line(text(id))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether it is really for as many as the options find.
+async fn agreed(options: &BulkOptions, client: &Client, body: &Value) -> anyhow::Result<bool> {
+    if options.yes {
+        return Ok(true);
+    }
+    let mut dry = body.clone();
+    dry["dryRun"] = json!(true);
+    let found = &client.post("/api/executions/bulk", &dry).await?["matched"];
+    let question = format!("{} for {}?", options.action, executions(found));
+    Ok(found.as_u64().unwrap_or(0) <= 1 || output::confirm(&question, false)?)
 }
 
 /// Says how fast, by the names that the API has for it.

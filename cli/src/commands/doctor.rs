@@ -85,7 +85,7 @@ pub(crate) async fn doctor(
         findings.push(Finding::note("database", "DATABASE_URL is not set, not looked at"));
     }
     findings.push(match client.get("/api/health").await {
-        Ok(health) => Finding::ok("server", text(&health["status"])),
+        Ok(health) => server(text(&health["status"])),
         Err(error) => {
             Finding::fail("server", format!("{error:#}"), "start it, or set STATEFLOW_URL")
         }
@@ -99,6 +99,14 @@ pub(crate) async fn doctor(
         }
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What a server says of itself.
+fn server(status: String) -> Finding {
+    if status == "healthy" {
+        return Finding::ok("server", status);
+    }
+    Finding::fail("server", status, "see `stateflow health`, and the checks of the database above")
 }
 
 /// Only `stateflow dev` needs them: a machine that connects does without.

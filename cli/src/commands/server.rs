@@ -54,7 +54,7 @@ pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
             "steps may call this machine (127.0.0.0/8 and ::1), as they may not under `stateflow serve`: see --egress-allow-cidr",
         );
         let roles = Roles { api: Some(listener), monitoring: None, worker: true };
-        compose::run(store, &options.settings, roles, stop).await
+        compose::run(store, &options.settings, roles, "ready", stop).await
     }
     .await;
     database.stop().await?;
@@ -88,7 +88,6 @@ async fn process(options: &ProcessOptions, roles: Roles, ready: &str) -> anyhow:
     let store = configuration::store(&options.database, options.settings.connections)?;
     compose::start_logging(&options.settings);
     let stop = compose::stop_on_signal()?;
-    tracing::info!("{ready}");
-    compose::run(store, &options.settings, roles, stop).await?;
+    compose::run(store, &options.settings, roles, ready, stop).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -46,7 +46,9 @@ async fn dead_letters_are_shown_run_again_and_purged() {
     let pace = "--canary 1 --rate 50 --stop-above 0 --wait --yes";
     let said = operator.fails(1, &format!("stateflow dlq redrive --all --from-start {pace}"));
     assert!(said.starts_with("stopped: 1 of 2"), "a canary that dies stops it: {said}");
-    operator.succeeds("stateflow bulk cancel --status running --wait");
+    let said = operator.fails(2, "stateflow bulk cancel --all </dev/null");
+    assert!(said.contains("cancel for ") && said.contains("add --yes"), "{said}");
+    operator.succeeds("stateflow bulk cancel --status running --wait --yes");
 
     let said = operator.succeeds("stateflow dlq purge --all --dry-run");
     assert!(said.contains("would be taken off the list"), "{said}");

@@ -100,3 +100,22 @@ async fn everything_works_on_a_schema_with_more_in_it() {
         operator.start();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_does_not_begin_on_a_schema_that_does_not_fit() {
+    let operator = Operator::before_the_installation().await;
+    let refused = |why: &str| {
+        for process in ["serve --listen 127.0.0.1:0", "worker"] {
+            let said = operator.fails(1, &format!("stateflow {process}"));
+            assert!(said.contains(why), "{process}: {said}");
+        }
+    };
+    refused("no schema yet: run `stateflow migrate`");
+    operator.succeeds("stateflow migrate up --to 5");
+    refused("at version 5, and this build needs");
+    operator.succeeds("stateflow migrate");
+    newer(&operator);
+    let taken = "update stateflow.installation set oldest_known = 9000";
+    operator.succeeds(&format!(r#"psql "$DATABASE_URL" -q -c "{taken}""#));
+    refused("too new for this build");
+}

@@ -85,7 +85,8 @@ impl History {
         );
         let rows: Vec<_> = self.items().map(|item| self.row(item)).collect();
         if rows.is_empty() {
-            text_.push_str("nothing has run yet\n");
+            let yet = if it["finishedAt"].is_null() { " yet" } else { "" };
+            let _ = writeln!(text_, "nothing has run{yet}");
         } else {
             let _ = write!(text_, "{}", Table::new(&HEADERS, rows));
         }
@@ -124,11 +125,15 @@ impl History {
     }
 
     fn row(&self, item: &Value) -> Vec<String> {
+        let execution = &self.execution;
+        // As the whole duration does, which leaves the wait for a worker out.
+        let begun = ["startedAt", "createdAt"].map(|name| &execution[name]);
+        let begun = begun.into_iter().find(|it| !it.is_null()).unwrap_or(&Value::Null);
         vec![
             text(&item["step"]),
             text(&item["attempt"]),
             text(&item["status"]),
-            offset(&self.execution["createdAt"], &item["startedAt"]),
+            offset(begun, &item["startedAt"]),
             took(&item["durationMs"]),
             said(item),
         ]
