@@ -20,6 +20,7 @@ mod peer;
 mod plot;
 mod processes;
 mod report;
+mod retention;
 mod sample;
 mod soak;
 mod stage;

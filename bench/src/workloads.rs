@@ -59,6 +59,8 @@ pub(crate) enum Workload {
     Bombs,
     /// Events that nobody waits for.
     Events,
+    /// A week of history is deleted beside a load of starts; what is counted are the week's executions.
+    Retention,
     /// Nothing happens.
     Idle,
     /// Batches while a worker is killed every two seconds.
@@ -66,7 +68,7 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Single,
         Self::Batch,
         Self::Drain,
@@ -91,6 +93,7 @@ impl Workload {
         Self::Endless,
         Self::Bombs,
         Self::Events,
+        Self::Retention,
         Self::Idle,
         Self::Crashes,
     ];
@@ -115,6 +118,7 @@ impl Workload {
             Self::Endless => "endless".to_owned(),
             Self::Bombs => "bombs".to_owned(),
             Self::Events => "events".to_owned(),
+            Self::Retention => "retention".to_owned(),
             Self::Idle => "idle".to_owned(),
             Self::Crashes => "crashes".to_owned(),
         }
@@ -131,6 +135,7 @@ impl Workload {
             Self::Endless | Self::Bombs => 1_000,
             Self::Latency | Self::LatencyApart | Self::Payload(64) => 500,
             Self::Payload(_) => 100,
+            Self::Retention => 1_000_000,
             Self::Idle | Self::Ready => 1,
         }
     }
@@ -159,6 +164,7 @@ impl Workload {
             Self::Endless => strangers::endless(setting, n).await,
             Self::Bombs => strangers::bombs(setting, n).await,
             Self::Events => crate::events::run(setting, n).await,
+            Self::Retention => crate::retention::run(setting, n).await,
             Self::Idle => idle(setting).await,
         }
     }
