@@ -283,4 +283,18 @@ mod tests {
             assert_eq!(given, [("label", "team:billing".to_owned())]);
         }
     }
+
+    #[test]
+    fn a_text_is_looked_for_by_lists_and_by_actions_on_many() {
+        let of = |written: &[&str]| Arguments::try_parse_from(written).unwrap().command;
+        let Command::List(list) = of(&["stateflow", "list", "--q", "A7"]) else {
+            panic!("no list")
+        };
+        let bulk = of(&["stateflow", "bulk", "cancel", "--q", "A7"]);
+        let Command::Bulk(bulk) = bulk else { panic!("no action") };
+        let filters = [list.filter, bulk.filter];
+        for filter in filters {
+            assert_eq!(filter.given().collect::<Vec<_>>(), [("q", "A7".to_owned())]);
+        }
+    }
 }

@@ -40,6 +40,14 @@ pub struct Definition {
     /// What the input must look like: a JSON Schema (2020-12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Value>,
+    /// What executions are found by out of their input: JSON pointers to scalars, such as `/order/id`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        inner(length(max = 200), regex(pattern = r"^(?:/(?:[^~/]|~[01])*)*$"))
+    )]
+    #[schemars(extend("uniqueItems" = true))]
+    pub searchable: Vec<String>,
     /// Constants, as `vars.NAME` in every expression. They are taken as they stand: no expressions in them.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub vars: Map<String, Value>,

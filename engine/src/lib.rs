@@ -17,6 +17,7 @@ pub mod fork;
 pub mod labels;
 pub mod machine;
 pub mod retry;
+pub mod searchable;
 pub mod suspension;
 
 pub mod attempt;

@@ -51,6 +51,8 @@ pub struct Plan {
     pub deadline_ms: Option<u64>,
     /// What the input must look like: a JSON Schema.
     pub input_schema: Option<Value>,
+    /// What executions are found by out of their input: JSON pointers.
+    pub searchable: Vec<String>,
     /// The definition's constants.
     pub vars: Arc<JsonMap<String, Value>>,
     /// The mapping of the execution's output.
@@ -193,6 +195,7 @@ impl Plan {
             first: draft.first,
             deadline_ms: None,
             input_schema: None,
+            searchable: Vec::new(),
             vars: Arc::clone(&vars),
             triggers: Vec::new(),
             on_failure: None,
@@ -204,7 +207,8 @@ impl Plan {
         let names = regions.iter().skip(1).filter_map(|region| region.name.clone());
         let blocks = names.zip(plans.map(Arc::new)).collect();
         let (deadline_ms, input_schema) = (definition.deadline_ms, definition.input_schema.clone());
-        Ok(Self { deadline_ms, input_schema, triggers, on_failure, blocks, ..whole })
+        let searchable = definition.searchable.clone();
+        Ok(Self { deadline_ms, input_schema, searchable, triggers, on_failure, blocks, ..whole })
     }
 
     /// The plan of a region: a block's by its name, or all of it.

@@ -45,7 +45,8 @@ pub(crate) struct ListQuery {
     /// An error code.
     #[param(value_type = Option<String>)]
     error: Option<ErrorCode>,
-    /// Part of the workflow's name, the beginning of the id, or the value of a label.
+    /// Part of the workflow's name, the beginning of the id, the value of a label, or a term: a value of the input at one of the
+    /// places that the workflow's `searchable` names. All of it in whatever case; values and terms as a whole.
     q: Option<String>,
     /// Those that have failed and wait for somebody to look at them; or all others.
     pub(super) dead_letter: Option<bool>,

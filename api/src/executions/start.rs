@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use engine::definition::{Definition, MAX_DURATION_MS, MAX_PAYLOAD_BYTES};
 use engine::labels::{self, Labels};
 use engine::machine;
+use engine::searchable::Terms;
 use engine::trace::TraceParent;
 use engine::validate::check_instance;
 use serde::{Deserialize, Serialize};
@@ -231,7 +232,7 @@ async fn prepare(
     let id = Uuid::now_v7();
     let version = request.version.unwrap_or_else(|| workflow.pick(id));
     let definition = state.definition(workflow.id, version).await?;
-    check_input(&definition, request.input.as_str())?;
+    let terms = check_input(&definition, request.input.as_str())?;
     labels::check(&request.labels).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let now = Utc::now();
     Ok(NewExecution {
@@ -243,6 +244,7 @@ async fn prepare(
         revision: workflow.revision,
         state: machine::State { trace: caller, ..machine::State::new(now, definition.deadline_ms) },
         input: request.input.shared(),
+        terms,
         labels: request.labels.clone(),
         due_at: request.delay_ms.map(|delay| due_at(now, delay)).transpose()?,
         idempotency_key: request.idempotency_key.as_deref().map(check_key).transpose()?,
@@ -250,14 +252,19 @@ async fn prepare(
     })
 }
 
-fn check_input(definition: &Definition, input: &str) -> Result<(), ApiError> {
+/// Returns what the execution is found by out of its input. The input is parsed only if something looks into it.
+fn check_input(definition: &Definition, input: &str) -> Result<Terms, ApiError> {
     if input.len() > MAX_PAYLOAD_BYTES {
         return Err(ApiError::too_large("an input", MAX_PAYLOAD_BYTES));
     }
-    let Some(schema) = &definition.input_schema else { return Ok(()) };
-    let mut problems = check_instance(schema, &parsed(input));
+    if definition.input_schema.is_none() && definition.searchable.is_empty() {
+        return Ok(Terms::default());
+    }
+    let value = parsed(input);
+    let schema = definition.input_schema.as_ref();
+    let mut problems = schema.map_or_else(Vec::new, |schema| check_instance(schema, &value));
     if problems.is_empty() {
-        return Ok(());
+        return Ok(Terms::of(&definition.searchable, &value));
     }
     for problem in &mut problems {
         problem.pointer = format!("/input{}", problem.pointer);

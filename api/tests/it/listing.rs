@@ -160,3 +160,63 @@ async fn workflows_are_listed_by_name_each_once() {
     }
     server.stop().await;
 }
+
+fn searchable(name: &str, rest: &Value) -> Value {
+    let mut definition = json!({
+        "name": name, "searchable": ["/order/id", "/sum"],
+        "steps": [{ "id": "a", "type": "log", "config": { "message": "hi" } }],
+    });
+    definition.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    definition
+}
+
+async fn found(server: &Server, text: &str) -> Vec<String> {
+    texts(&server.get(&format!("/api/executions?q={text}")).await.body, "id")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_an_execution_is_started_its_input_finds_it() {
+    let server = Server::working().await;
+    let event = json!({ "trigger": { "type": "event", "event": "paid" } });
+    let call = json!({ "steps": [{ "id": "each", "type": "map", "config": { "items": ["C1", "C2"], "steps": [
+        { "id": "call", "type": "workflow", "config": {
+            "workflow": "single", "input": { "order": { "id": "${item}" } } } },
+    ] } }] });
+    for definition in [
+        searchable("single", &json!({})),
+        searchable("on-event", &event),
+        searchable("outer", &call),
+    ] {
+        assert_eq!(server.post("/api/workflows", &definition).await.status, 201, "{definition}");
+    }
+    let order = |id: &str| json!({ "order": { "id": id }, "sum": 12.5 });
+
+    let single = server.begin("single", json!({ "input": order("A-1") })).await;
+    assert_eq!(found(&server, "a-1").await, [&*single]);
+    assert_eq!(found(&server, "A-").await, Vec::<String>::new(), "a term is found as a whole");
+    let other = json!({ "input": { "order": { "id": ["no", "scalar"] }, "sum": "x".repeat(257) } });
+    server.begin("single", other).await;
+
+    let batch = json!({ "executions": [{ "input": order("B-1") }, { "input": order("B-2") }] });
+    let batch = server.post("/api/workflows/single/execute/batch", &batch).await.body;
+    assert_eq!(found(&server, "B-2").await, [batch["ids"][1].as_str().unwrap()]);
+
+    // What is called is found, and so is the caller; the blocks between them are parts of it.
+    let outer = server.run("outer", json!({ "order": { "id": "C2" } })).await;
+    let called = found(&server, "C2").await;
+    assert_eq!((called.len(), &called[1]), (2, &outer["id"].as_str().unwrap().to_owned()));
+    assert_eq!(found(&server, "C1").await.len(), 1);
+
+    let paid = json!({ "event": "paid", "data": order("D-1") });
+    assert_eq!(server.post("/api/events", &paid).await.status, 202);
+    server.until("/api/executions?q=D-1", "/items/0/workflow", "on-event").await;
+
+    let patch = json!({ "inputPatch": { "order": { "id": "E-1" } } });
+    let fork = server.post(&format!("/api/executions/{single}/fork"), &patch).await.body;
+    assert_eq!(found(&server, "E-1").await, [fork["id"].as_str().unwrap()]);
+    assert_eq!(found(&server, "A-1").await, [&*single], "its input is another");
+    let bulk = json!({ "action": "fork", "filter": { "q": "A-1" } });
+    assert_eq!(server.post("/api/executions/bulk", &bulk).await.status, 202);
+    server.until("/api/executions?q=A-1", "/items/1/id", &single).await;
+    server.stop().await;
+}

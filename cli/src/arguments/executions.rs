@@ -43,6 +43,9 @@ pub(crate) struct FilterOptions {
     /// name=value
     #[arg(long)]
     pub(crate) label: Option<String>,
+    /// Part of the workflow's name, the beginning of the id, a label's value, or a value of the input that is searchable.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) q: Option<String>,
     /// An error code.
     #[arg(long)]
     pub(crate) error: Option<String>,
@@ -57,7 +60,7 @@ pub(crate) struct FilterOptions {
 impl FilterOptions {
     /// The fields that were given, by the names that the API has for them.
     pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let Self { workflow, status, label, error, since, until } = self;
+        let Self { workflow, status, label, q, error, since, until } = self;
         // The API writes a colon, because a query has `=` already.
         let label = label.as_ref();
         let label =
@@ -66,6 +69,7 @@ impl FilterOptions {
             ("workflow", workflow.clone()),
             ("status", status.clone()),
             ("label", label),
+            ("q", q.clone()),
             ("error", error.clone()),
             ("since", since.map(moment::exact)),
             ("until", until.map(moment::exact)),

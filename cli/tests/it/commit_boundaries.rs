@@ -81,6 +81,7 @@ async fn start(store: &Store, workflow_id: Uuid) {
         revision: 1,
         state: State::new(Utc::now(), None),
         input: json!({ "fail": fail }).to_string().into(),
+        terms: engine::searchable::Terms::default(),
         labels: BTreeMap::new(),
         due_at: None,
         idempotency_key: None,

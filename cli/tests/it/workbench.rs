@@ -68,6 +68,7 @@ impl Workbench {
                 revision: 1,
                 state: State::new(Utc::now(), None),
                 input: "{}".into(),
+                terms: engine::searchable::Terms::default(),
                 labels: BTreeMap::new(),
                 due_at: None,
                 idempotency_key: None,

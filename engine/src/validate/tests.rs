@@ -582,3 +582,27 @@ fn a_retention_says_how_many_days_and_says_something() {
     assert_eq!(with(json!({ "pausedDays": 1 })), [pair("/retention/pausedDays", "UNKNOWN_FIELD")]);
     assert_eq!(with(json!({ "failedDays": "7d" })), [pair("/retention/failedDays", "WRONG_TYPE")]);
 }
+
+#[test]
+fn searchable_places_are_few_distinct_json_pointers() {
+    let with = |searchable: Value| {
+        problems(
+            &json!({ "name": "w", "steps": [step("a", &json!({}))], "searchable": searchable }),
+        )
+    };
+    let places = |count: usize| json!((0..count).map(|at| format!("/{at}")).collect::<Vec<_>>());
+    for fine in [places(0), places(7), places(8), json!(["", "/order/id", "/a~1b/~0/0", "/"])] {
+        assert_eq!(with(fine.clone()), [], "{fine}");
+    }
+    assert_eq!(with(places(9)), [pair("/searchable", "SCHEMA")]);
+    assert_eq!(with(json!(["/a", "/b", "/a"])), [pair("/searchable", "SCHEMA")], "once is enough");
+    let long = |chars: usize| json!(["/a", format!("/{}", "x".repeat(chars - 1))]);
+    assert_eq!(with(long(199)), []);
+    assert_eq!(with(long(200)), []);
+    assert_eq!(with(long(201)), [pair("/searchable/1", "SCHEMA")]);
+    for bad in ["order", "order/id", "$.order", "/a~", "/a~2b", "#/order"] {
+        assert_eq!(with(json!([bad])), [pair("/searchable/0", "SCHEMA")], "{bad}");
+    }
+    assert_eq!(with(json!([7])), [pair("/searchable/0", "WRONG_TYPE")]);
+    assert_eq!(with(json!("/order/id")), [pair("/searchable", "WRONG_TYPE")]);
+}

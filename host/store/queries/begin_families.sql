@@ -15,16 +15,18 @@ with family as (
     -- The same batch again, after a connection that broke between commit and answer.
     on conflict do nothing
 ), member as (
-    select m.id, m.ordinal, m.block, m.input, f.*
-    from unnest($14::uuid[], $15::bigint[], $16::integer[], $17::text[], $18::text[])
-         as m (id, family, ordinal, block, input)
+    select m.id, m.ordinal, m.block, m.input, m.terms, f.*
+    from unnest($14::uuid[], $15::bigint[], $16::integer[], $17::text[], $18::text[], $22::text[])
+         as m (id, family, ordinal, block, input, terms)
     join family f on f.number = m.family
 ), stored as (
     insert into executions
-        (id, namespace_id, workflow_id, version, status, state, input, parent_id, visit, ordinal, block, labels)
+        (id, namespace_id, workflow_id, version, status, state, input, parent_id, visit, ordinal, block, labels,
+         terms)
     select id, namespace_id, workflow_id, version, 'pending', state::json, input::json, parent_id, visit, ordinal, block,
            -- Blocks are found with their whole, and have none.
-           coalesce(labels::jsonb, (select e.labels from executions e where e.id = labels_of), '{}')
+           coalesce(labels::jsonb, (select e.labels from executions e where e.id = labels_of), '{}'),
+           lower(terms)::text[]
     from member
     on conflict do nothing
 )

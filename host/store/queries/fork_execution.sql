@@ -1,7 +1,7 @@
 -- A new execution with the first lines of another's history, ready to be claimed.
 with stored as (
-    insert into executions (id, namespace_id, workflow_id, version, status, records, state, input, labels)
-    select $1, e.namespace_id, e.workflow_id, $3, 'pending', $4, $5::json, $6::json, e.labels
+    insert into executions (id, namespace_id, workflow_id, version, status, records, state, input, labels, terms)
+    select $1, e.namespace_id, e.workflow_id, $3, 'pending', $4, $5::json, $6::json, e.labels, lower($7::text)::text[]
     from executions e
     where e.id = $2
     returning namespace_id

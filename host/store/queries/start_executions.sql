@@ -7,8 +7,8 @@ with new as (
     select *
     from unnest(
         $1::uuid[], $2::integer[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::text[],
-        $8::timestamptz[], $9::text[], $10::boolean[], $11::boolean[], $13::integer[]
-    ) as t (id, namespace_id, workflow_id, version, state, input, labels, due_at, key, watched, pinned, revision)
+        $8::timestamptz[], $9::text[], $10::boolean[], $11::boolean[], $13::integer[], $14::text[]
+    ) as t (id, namespace_id, workflow_id, version, state, input, labels, due_at, key, watched, pinned, revision, terms)
 ), current as (
     select new.*
     from new
@@ -24,8 +24,9 @@ with new as (
 ), fresh as (
     select * from startable where key is null or id in (select execution_id from taken)
 ), stored as (
-    insert into executions (id, namespace_id, workflow_id, version, status, watched, state, input, labels)
-    select id, namespace_id, workflow_id, version, 'pending', watched, state::json, input::json, labels::jsonb
+    insert into executions (id, namespace_id, workflow_id, version, status, watched, state, input, labels, terms)
+    select id, namespace_id, workflow_id, version, 'pending', watched, state::json, input::json, labels::jsonb,
+           lower(terms)::text[]
     from fresh
 ), queued as (
     insert into queue (execution_id, namespace_id, due_at)

@@ -5,11 +5,13 @@ use engine::failure::Failure;
 use engine::fork::{ForkOrder, ForkRefusal};
 use engine::machine::{self, Kept, State, StepStatus};
 use engine::plan::Plan;
+use engine::searchable::Terms;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::executions::Execution;
 use crate::leases::parse;
+use crate::starts::array_text;
 use crate::{Store, StoreError};
 
 /// A fork to be started.
@@ -25,6 +27,8 @@ pub struct NewFork {
     pub state: State,
     /// Its input, as JSON text.
     pub input: String,
+    /// What it is found by out of its input.
+    pub terms: Terms,
 }
 
 impl Store {
@@ -51,6 +55,7 @@ impl Store {
             of: of.id,
             version: plan.version,
             state: fresh.forked(fork, u32::try_from(records).unwrap_or(0), kept),
+            terms: Terms::of(&plan.searchable, &input),
             input: input.to_string(),
         }))
     }
@@ -114,6 +119,7 @@ impl NewFork {
             i32::try_from(self.state.records).unwrap_or(i32::MAX),
             state as _,
             &self.input as _,
+            array_text(&self.terms),
         )
         .execute(executor)
         .await?;

@@ -11,6 +11,8 @@ use crate::{Store, StoreError};
 
 /// Workflows whose name has a part: more are not looked for.
 const MAX_NAMED: i64 = 1_000;
+/// Executions that have what is sought, so few that all of them are looked at: those of more are found in windows as well.
+const RARE: i64 = 2_000;
 
 /// An execution in a list: without payloads.
 #[derive(Clone, Debug)]
@@ -52,7 +54,7 @@ pub struct Filter {
     pub until: Option<DateTime<Utc>>,
     /// Older than this execution: the cursor of a page.
     pub before: Option<Uuid>,
-    /// Part of the workflow's name, the beginning of the id, or a label's value.
+    /// Part of the workflow's name, the beginning of the id, a label's value, or a term of the input.
     pub text: Option<String>,
     /// Whether it waits for somebody to look at it.
     pub dead_letter: Option<bool>,
@@ -91,6 +93,10 @@ enum Source {
     Failed,
     Dead,
     Live,
+    /// All that has a label: no windows of it, there is all of it or too much.
+    Labelled,
+    /// The same of all that a text finds, unless that is also a part of workflows' names.
+    Termed,
 }
 
 impl Source {
@@ -116,6 +122,8 @@ impl Source {
             Self::Failed => "failed",
             Self::Dead => "dead",
             Self::Live => "live",
+            Self::Labelled => "labelled",
+            Self::Termed => "termed",
         }
     }
 }
@@ -130,10 +138,38 @@ struct Sought {
     is_long: bool,
 }
 
-impl Sought {
-    /// The ids that a text stands for that is surely the beginning of one: its first group, or more.
+/// What is looked for, and in whose executions.
+struct Search<'a> {
+    namespace_id: i32,
+    filter: &'a Filter,
+    sought: Option<Sought>,
+}
+
+impl Search<'_> {
+    /// Where all of it is found at once, if there is little of it.
+    fn rare(&self) -> Option<Source> {
+        if self.sought.as_ref().is_some_and(|it| it.workflows.is_empty()) {
+            return Some(Source::Termed);
+        }
+        self.filter.labels.is_some().then_some(Source::Labelled)
+    }
+
+    /// The ids that begin with the text, if it is long enough to be meant as that: a first group, or more.
     fn only_ids(&self) -> Option<(Uuid, Uuid)> {
-        self.ids.filter(|_| self.workflows.is_empty() && self.is_long)
+        let sought = self.sought.as_ref()?;
+        sought.ids.filter(|_| sought.workflows.is_empty() && sought.is_long)
+    }
+}
+
+impl Page {
+    /// Ends the page if it has more than it may.
+    fn end_at(&mut self, limit: usize) -> bool {
+        if self.items.len() <= limit {
+            return false;
+        }
+        self.items.truncate(limit);
+        self.next = self.items.last().map(|it| it.id);
+        true
     }
 }
 
@@ -165,34 +201,56 @@ impl Store {
             Some(text) => Some(self.sought(namespace_id, text).await?),
             None => None,
         };
+        let search = Search { namespace_id, filter, sought };
         let mut bounds = Bounds::of(filter);
-        if let Some((first, last)) = sought.as_ref().and_then(Sought::only_ids) {
-            bounds.narrow(first, last);
-        }
         let mut page = Page::default();
         // The first window is enough where all that is looked at is found.
         let enough = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         let mut size = enough.min(effort.window);
+        let mut rare = search.rare();
         loop {
             let missing = enough.saturating_sub(i64::try_from(page.items.len()).unwrap_or(0));
-            let window =
-                self.window(namespace_id, filter, sought.as_ref(), bounds, [size, missing]).await?;
+            // Where what is sought is common, small windows fill the page, and nobody reads the whole index of it.
+            let small = size < effort.window && began.elapsed() < effort.time;
+            if (!small || search.only_ids().is_some())
+                && let Some(source) = rare.take()
+            {
+                let most = RARE.min(effort.window);
+                let window = self.window(&search, source, bounds, [most, missing]).await?;
+                if window.looked_at <= most {
+                    page.items.extend(window.found);
+                    page.end_at(limit);
+                    return Ok(page);
+                }
+                self.narrow(&search, &mut bounds).await?;
+            }
+            let source = Source::of(filter);
+            let window = self.window(&search, source, bounds, [size, missing]).await?;
             page.items.extend(window.found);
-            if page.items.len() > limit {
-                page.items.truncate(limit);
-                page.next = page.items.last().map(|it| it.id);
+            if page.end_at(limit) {
                 return Ok(page);
             }
             let Some(last) = window.last.filter(|_| window.looked_at >= size) else {
                 return Ok(page);
             };
-            if began.elapsed() >= effort.time {
+            if began.elapsed() >= effort.time && rare.is_none() {
                 page.next = Some(last);
                 return Ok(page);
             }
             bounds.before = last;
             size = size.saturating_mul(8).min(effort.window);
         }
+    }
+
+    /// A text that begins many ids is looked for among those alone, if nothing else has it.
+    async fn narrow(&self, search: &Search<'_>, bounds: &mut Bounds) -> Result<(), StoreError> {
+        let Some((first, last)) = search.only_ids() else { return Ok(()) };
+        let sought = search.sought.clone().map(|it| Sought { ids: None, ..it });
+        let terms = Search { sought, ..*search };
+        if self.window(&terms, Source::Termed, *bounds, [1, 1]).await?.looked_at == 0 {
+            bounds.narrow(first, last);
+        }
+        Ok(())
     }
 
     /// All executions that a filter finds, newest first, up to a limit.
@@ -221,16 +279,15 @@ impl Store {
 
     async fn window(
         &self,
-        namespace_id: i32,
-        filter: &Filter,
-        sought: Option<&Sought>,
+        Search { namespace_id, filter, sought }: &Search<'_>,
+        source: Source,
         bounds: Bounds,
         [size, limit]: [i64; 2],
     ) -> Result<Window, StoreError> {
-        let ids = sought.and_then(|it| it.ids);
+        let ids = sought.as_ref().and_then(|it| it.ids);
         let rows = sqlx::query_file!(
             "queries/list_executions.sql",
-            Source::of(filter).as_str(),
+            source.as_str(),
             namespace_id,
             bounds.from,
             bounds.before,
@@ -242,7 +299,7 @@ impl Store {
             filter.labels,
             filter.error,
             filter.dead_letter,
-            sought.map(|it| it.workflows.as_slice()),
+            sought.as_ref().map(|it| it.workflows.as_slice()),
             ids.map(|it| it.0),
             ids.map(|it| it.1),
             filter.text,
@@ -300,7 +357,30 @@ fn ids_beginning_with(text: &str) -> Option<(Uuid, Uuid)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn all_of_it_is_asked_for_where_an_index_has_it() {
+        let sought = |workflows, text: &str| {
+            Some(Sought { workflows, ids: ids_beginning_with(text), is_long: text.len() >= 8 })
+        };
+        let labels = Some(json!({ "team": "billing" }));
+        let none = Filter::default();
+        let labelled = Filter { labels, ..Filter::default() };
+        let of = |filter, sought| Search { namespace_id: 1, filter, sought }.rare();
+        assert_eq!(of(&none, None), None);
+        assert_eq!(of(&labelled, None), Some(Source::Labelled));
+        assert_eq!(of(&labelled, sought(Vec::new(), "a7")), Some(Source::Termed));
+        let named = || vec![Uuid::nil()];
+        assert_eq!(of(&none, sought(named(), "a7")), None, "workflows have many executions");
+        assert_eq!(of(&labelled, sought(named(), "a7")), Some(Source::Labelled));
+        let is_id =
+            |text| Search { namespace_id: 1, filter: &none, sought: sought(Vec::new(), text) };
+        assert!(is_id("01a22025").only_ids().is_some());
+        assert!(is_id("01a2202").only_ids().is_none());
+    }
 
     #[test]
     fn the_beginning_of_an_id_is_a_range_of_ids() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use engine::machine::State;
+use engine::searchable::Terms;
 use sqlx::PgExecutor;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -37,6 +38,8 @@ pub struct NewExecution {
     pub state: State,
     /// Its input, as JSON text.
     pub input: Arc<str>,
+    /// What it is found by out of its input.
+    pub terms: Terms,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Not before this instant; now, if there is none.
@@ -170,6 +173,7 @@ impl Store {
         let keys: Vec<_> = new.iter().map(|it| it.idempotency_key.clone()).collect();
         let watched: Vec<_> = new.iter().map(|it| it.watched).collect();
         let revisions: Vec<_> = new.iter().map(|it| it.revision).collect();
+        let terms: Vec<_> = new.iter().map(|it| array_text(&it.terms)).collect();
         let fresh = sqlx::query_file_scalar!(
             "queries/start_executions.sql",
             &ids,
@@ -185,6 +189,7 @@ impl Store {
             &pinned,
             all_or_none,
             &revisions,
+            &terms as &[Option<String>],
         )
         .fetch_all(executor)
         .await?;
@@ -209,6 +214,14 @@ impl Store {
         .await?;
         Ok(rows.into_iter().map(|row| ((row.workflow_id, row.key), row.execution_id)).collect())
     }
+}
+
+/// Terms as Postgres writes an array of texts; none, if there are none. In one text, because there are no arrays of arrays of
+/// different lengths.
+pub(crate) fn array_text(terms: &Terms) -> Option<String> {
+    let quoted = |term: &str| format!("\"{}\"", term.replace('\\', r"\\").replace('"', r#"\""#));
+    let quoted: Vec<_> = terms.iter().map(quoted).collect();
+    (!quoted.is_empty()).then(|| format!("{{{}}}", quoted.join(",")))
 }
 
 fn json_text(value: &impl serde::Serialize) -> String {

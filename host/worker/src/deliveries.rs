@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use engine::machine::State;
 use engine::message::Message;
 use engine::plan::Plan;
+use engine::searchable::Terms;
 use engine::trigger::EventTrigger;
 use engine::validate::check_instance;
 use serde_json::{Value, json};
@@ -148,6 +149,7 @@ fn start(
             ..State::new(now, plan.deadline_ms)
         },
         input: input.to_string().into(),
+        terms: Terms::of(&plan.searchable, input),
         labels: BTreeMap::new(),
         due_at: None,
         idempotency_key: None,

@@ -11,6 +11,7 @@ use engine::machine::{
     Called, Cursor, Event, Execution, Fact, Family, Item, Outcome, State, Surroundings, Told,
 };
 use engine::plan::{Plan, Work};
+use engine::searchable::Terms;
 use engine::trace::TraceParent;
 use engine::validate::check_instance;
 use moka::future::Cache;
@@ -133,10 +134,14 @@ impl Kin {
         begun_at: DateTime<Utc>,
     ) -> anyhow::Result<KinAct> {
         let visit = family.visit;
-        let (workflow_id, version, deadline_ms) = match &family.call {
-            None => (origin.workflow_id, origin.version, None),
+        let (workflow_id, version, deadline_ms, terms) = match &family.call {
+            None => (origin.workflow_id, origin.version, None, Vec::new()),
             Some(called) => match self.callee(origin, called, &family).await? {
-                Ok((workflow_id, plan)) => (workflow_id, plan.version, plan.deadline_ms),
+                Ok((workflow_id, plan)) => {
+                    let of = |input| Terms::of(&plan.searchable, input);
+                    let terms = family.children.iter().map(|child| of(&child.input)).collect();
+                    (workflow_id, plan.version, plan.deadline_ms, terms)
+                }
                 Err(refusal) => {
                     return Ok(KinAct::Refuse(Fact::ChildrenEnded {
                         visit,
@@ -155,7 +160,7 @@ impl Kin {
             ..own
         };
         let namespace_id = origin.namespace_id;
-        let birth = Birth { family, begun_at, namespace_id, workflow_id, version, state };
+        let birth = Birth { family, begun_at, namespace_id, workflow_id, version, state, terms };
         Ok(KinAct::Begin(Box::new(birth)))
     }
 

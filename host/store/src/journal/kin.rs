@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use engine::machine::{Fact, Family, State};
+use engine::searchable::Terms;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use super::{showing, speech};
 use crate::StoreError;
 use crate::families::members;
 use crate::letters::{Letters, Stirred};
+use crate::starts::array_text;
 
 /// A family to begin, with all that the core does not know of it.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct Birth {
     pub version: i32,
     /// The members' first state.
     pub state: State,
+    /// What each member is found by out of its input; blocks are found with their whole, and have none.
+    pub terms: Vec<Terms>,
 }
 
 impl Birth {
@@ -189,7 +193,9 @@ async fn begin(
     let around: Vec<_> = births.iter().map(|it| it.1.family.around.as_ref().map(text)).collect();
     let members = || {
         (1..).zip(births).flat_map(|(number, (_, birth))| {
-            birth.family.children.iter().zip(0..).map(move |(it, ordinal)| (number, ordinal, it))
+            let terms = birth.terms.iter().map(Some).chain(std::iter::repeat(None));
+            let children = birth.family.children.iter().zip(terms).zip(0..);
+            children.map(move |((it, terms), ordinal)| (number, ordinal, it, terms))
         })
     };
     let due =
@@ -227,6 +233,7 @@ async fn begin(
             .iter()
             .map(|it| it.1.family.call.as_ref().map(|it| it.labels_of))
             .collect::<Vec<_>>() as &[Option<Uuid>],
+        &members().map(|it| it.3.and_then(array_text)).collect::<Vec<_>>() as &[Option<String>],
     )
     .execute(connection)
     .await?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use engine::machine::{AttemptRecord, ExecutionStatus, RecordStatus, State};
+use engine::searchable::Terms;
 use serde_json::json;
 use sqlx::PgPool;
 use stateflow_store::journal::{Disposition, Journal, Write};
@@ -53,6 +54,7 @@ impl Fixture {
             revision: 1,
             state: State::new(Utc::now(), None),
             input: "{}".into(),
+            terms: Terms::default(),
             labels: BTreeMap::new(),
             due_at: None,
             idempotency_key: None,

@@ -1,0 +1,3 @@
+drop index executions_labels;
+drop index executions_terms;
+alter table executions drop column terms;
