@@ -8,7 +8,7 @@ use engine::fork::ForkOrder;
 use engine::machine::Fact;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::bulk::{BulkOrder, NewBulkAction};
+use store::bulk::{BulkOrder, MAX_GROUPED, NewBulkAction};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -291,10 +291,15 @@ pub(crate) struct IncidentView {
     message: Option<String>,
 }
 
-/// Failures by kind, the most frequent first.
+/// Failures by kind, the most frequent first: up to 100 kinds.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Incidents {
     items: Vec<IncidentView>,
+    /// How many failures were looked at and counted: the newest, up to 5,000.
+    looked_at: i64,
+    /// There may be older ones since that instant, which were not counted.
+    more: bool,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -305,7 +310,7 @@ pub(crate) struct IncidentsQuery {
     since: Option<DateTime<Utc>>,
 }
 
-/// Groups what has failed: by workflow and version, step, code and plugin.
+/// Groups what has failed, the newest 5,000 of it: by workflow and version, step, code and plugin.
 #[utoipa::path(get, path = "/api/incidents", operation_id = "list_incidents", params(IncidentsQuery), responses((status = 200, body = Incidents)))]
 pub(crate) async fn incidents(
     State(state): Shared,
@@ -313,7 +318,8 @@ pub(crate) async fn incidents(
 ) -> Result<Json<Incidents>, ApiError> {
     let since = query.since.unwrap_or_else(|| Utc::now() - chrono::TimeDelta::weeks(1));
     let found = state.store.incidents(state.namespace(), super::read::in_ids(since), 100).await?;
-    let items = found.into_iter().map(|it| IncidentView {
+    let (looked_at, more) = (found.looked_at, found.looked_at >= MAX_GROUPED);
+    let items = found.kinds.into_iter().map(|it| IncidentView {
         workflow: it.workflow,
         version: it.version,
         step: it.step,
@@ -324,5 +330,5 @@ pub(crate) async fn incidents(
         last: it.last,
         message: it.message,
     });
-    Ok(Json(Incidents { items: items.collect() }))
+    Ok(Json(Incidents { items: items.collect(), looked_at, more }))
 }

@@ -138,6 +138,7 @@ async fn failures_are_grouped_by_kind_and_kept_unless_their_author_does_not_care
         (&json!("w"), &json!("call"), &json!("HTTP_STATUS"), &json!(2))
     );
     assert_eq!(incidents["items"][1]["workflow"], "quiet");
+    assert_eq!((&incidents["lookedAt"], &incidents["more"]), (&json!(3), &json!(false)));
     server.stop().await;
 }
 

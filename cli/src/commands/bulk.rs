@@ -177,5 +177,8 @@ pub(crate) async fn incidents(
         rows.collect(),
         "nothing has failed",
     )?;
+    if answer["more"] == true {
+        output::note(&format!("only the newest {} failures are counted", answer["lookedAt"]));
+    }
     Ok(ExitCode::SUCCESS)
 }

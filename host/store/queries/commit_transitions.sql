@@ -15,10 +15,10 @@ with batch as (
         $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::integer[],
         $9::integer[], $10::text[], $11::text[], $12::timestamptz[],
         $13::integer[], $14::text[], $15::integer[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::text[],
-        $20::text[], $21::text[], $32::boolean[]
+        $20::text[], $21::text[], $32::boolean[], $33::text[], $34::text[]
     ) as t (execution_id, lease_epoch, disposition, status, state, due_at, seen_signals, records, output, failure,
             taken_up_at, r_sequence, r_step_id, r_attempt, r_status, r_started_at, r_finished_at, r_output, r_failure,
-            r_logs, dead_letter)
+            r_logs, dead_letter, failed_code, failed_step)
 ), ended as (
     delete from queue q
     using batch b
@@ -57,7 +57,9 @@ with batch as (
         finished_at = case when h.disposition = 'finish' then now() end,
         output = h.output::json,
         failure = h.failure::json,
-        dead_letter = h.dead_letter
+        dead_letter = h.dead_letter,
+        failed_code = h.failed_code,
+        failed_step = h.failed_step
     from held h
     where e.id = h.execution_id and h.disposition <> 'drop'
     returning e.id, e.watched

@@ -1,6 +1,6 @@
 -- The newest dead letters by workflow and error code, the most frequent first.
 with newest as (
-    select id, workflow_id, failure ->> 'code' as code
+    select id, workflow_id, coalesce(failed_code, failure ->> 'code') as code
     from executions
     where dead_letter and namespace_id = $1
     order by id desc

@@ -3,7 +3,9 @@ select
     e.id,
     w.name as workflow,
     e.version,
-    e.state ->> 'stoppedAt' as step,
+    case when e.failed_code is not null then e.failed_step
+         -- From before there was the column. Postgres cannot look into what has a NUL in a text.
+         when strpos(e.state::text, '\u0000') = 0 then e.state ->> 'stoppedAt' end as step,
     e.failure::text as "failure",
     e.labels,
     e.finished_at

@@ -97,6 +97,18 @@ pub struct Incident {
     pub message: Option<String>,
 }
 
+/// The newest failures, by kind.
+#[derive(Clone, Debug)]
+pub struct Incidents {
+    /// The most frequent first.
+    pub kinds: Vec<Incident>,
+    /// How many failures they are of.
+    pub looked_at: i64,
+}
+
+/// Failures that are grouped by kind: the newest. A million of them take no longer.
+pub const MAX_GROUPED: i64 = 5_000;
+
 impl Store {
     /// The ids of what a filter finds, newest first.
     pub async fn matching(
@@ -209,16 +221,35 @@ impl Store {
         Ok((row.messages, row.actions))
     }
 
-    /// Failures by kind, the most frequent first.
+    /// The newest [`MAX_GROUPED`] failures by kind: so many kinds, the most frequent first.
     pub async fn incidents(
         &self,
         namespace_id: i32,
         since: DateTime<Utc>,
         limit: i64,
-    ) -> Result<Vec<Incident>, StoreError> {
-        Ok(sqlx::query_file_as!(Incident, "queries/list_incidents.sql", namespace_id, since, limit)
-            .fetch_all(&self.pool)
-            .await?)
+    ) -> Result<Incidents, StoreError> {
+        let rows = sqlx::query_file!(
+            "queries/list_incidents.sql",
+            namespace_id,
+            since,
+            limit,
+            MAX_GROUPED
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let looked_at = rows.first().map_or(0, |row| row.looked_at);
+        let kinds = rows.into_iter().map(|row| Incident {
+            workflow: row.workflow,
+            version: row.version,
+            step: row.step,
+            code: row.code,
+            plugin_digest: row.plugin_digest,
+            executions: row.executions,
+            first: row.first,
+            last: row.last,
+            message: row.message,
+        });
+        Ok(Incidents { kinds: kinds.collect(), looked_at })
     }
 }
 

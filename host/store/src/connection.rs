@@ -120,7 +120,12 @@ pub(crate) fn connect_options(settings: &StoreSettings) -> Result<PgConnectOptio
     })?;
     Ok(options
         .application_name("stateflow")
-        .options([("search_path", settings.schema.0.as_str()), ("timezone", "UTC")]))
+        // Statements over all partitions are estimated dear and take milliseconds; to compile one takes fifty.
+        .options([
+            ("search_path", settings.schema.0.as_str()),
+            ("timezone", "UTC"),
+            ("jit", "off"),
+        ]))
 }
 
 #[cfg(test)]

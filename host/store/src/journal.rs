@@ -393,6 +393,8 @@ async fn commit_transitions(
         &more.failure as &[Option<String>],
         &it.consumed,
         &it.dead_letter,
+        &it.failed_code as &[Option<&str>],
+        &it.failed_step as &[Option<String>],
     )
     .fetch_all(executor)
     .await?;

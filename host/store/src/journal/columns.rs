@@ -34,6 +34,9 @@ pub(super) struct WriteColumns {
     pub(super) more: RecordColumns,
     pub(super) consumed: Vec<i64>,
     pub(super) dead_letter: Vec<bool>,
+    /// Of what has failed: the code, and the step at which it stopped.
+    pub(super) failed_code: Vec<Option<&'static str>>,
+    pub(super) failed_step: Vec<Option<String>>,
 }
 
 /// One history line, or none, per write.
@@ -134,6 +137,12 @@ impl WriteColumns {
         self.failure.push(failure);
         self.consumed.extend(&write.consumed);
         self.dead_letter.push(write.is_dead_letter());
+        let failed = match &write.disposition {
+            Disposition::Finish { failure: Some(failure), .. } => Some(failure.code.as_str()),
+            _ => None,
+        };
+        self.failed_code.push(failed);
+        self.failed_step.push(failed.and(write.state.stopped_at.clone()));
         self.taken_up_at.push(write.taken_up_at);
         let mut records = write.records.iter();
         let first = records.next();

@@ -1,6 +1,7 @@
 //! The store on a real Postgres.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+mod failures;
 mod fixture;
 
 mod bulk;
