@@ -94,7 +94,7 @@ pub(crate) struct BulkRequest {
     pub(crate) dry_run: bool,
     /// Executions a second; as fast as it goes, if it is not said.
     pub(crate) rate: Option<u32>,
-    /// So many first; the others only when these have ended.
+    /// So many first; the others only when these have ended or, if they are to be paused, rest.
     #[serde(default)]
     pub(crate) canary: u32,
     /// Stops when a larger part than this has failed: 0 to 1.

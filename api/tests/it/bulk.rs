@@ -201,3 +201,57 @@ async fn the_first_forks_tell_whether_the_others_follow() {
     assert_eq!((&done["acted"], &done["failed"]), (&json!(7), &json!(0)));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_ones_of_a_pause_have_done_well_when_they_rest() {
+    let (server, upstream) = (Server::working().await, Upstream::slow().await);
+    let wait = json!({ "id": "wait", "type": "wait", "config": { "durationMs": 600_000 } });
+    server.publish("waits", json!([wait])).await;
+    let call =
+        json!({ "id": "call", "type": "http", "config": { "url": upstream.url }, "next": "wait" });
+    server.publish("calls", json!([call, wait])).await;
+    let path = |id: &str| format!("/api/executions/{id}");
+    let first = server.begin("calls", json!({})).await;
+    upstream.called().await;
+    let mut ids = vec![first];
+    for _ in 0..2 {
+        let id = server.begin("waits", json!({})).await;
+        server.until(&path(&id), "/status", "waiting").await;
+        ids.push(id);
+    }
+    let request = json!({ "action": "pause", "ids": ids, "canary": 1, "stopAbove": 0 });
+    let action = bulk(&server, request).await;
+    // It has been told, and rests only when its attempt has ended.
+    while server.get(&action).await.body["acted"] == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.get(&path(&ids[1])).await.body["status"], "waiting");
+    upstream.answer();
+    let done = server.until(&action, "/status", "done").await;
+    assert_eq!((&done["acted"], &done["failed"]), (&json!(3), &json!(0)));
+    for id in &ids {
+        server.until(&path(id), "/status", "paused").await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_ones_that_had_ended_before_hold_up_no_pause_and_no_cancellation() {
+    let server = Server::working().await;
+    server
+        .publish("ends", json!([{ "id": "fail", "type": "fail", "config": { "message": "no" } }]))
+        .await;
+    let wait = json!({ "id": "wait", "type": "wait", "config": { "durationMs": 600_000 } });
+    server.publish("waits", json!([wait])).await;
+    let ended = server.run("ends", json!({})).await["id"].as_str().unwrap().to_owned();
+    let waits = server.begin("waits", json!({})).await;
+    for (action, status) in [("pause", "paused"), ("cancel", "cancelled")] {
+        // It has failed, but not because of this.
+        let request =
+            json!({ "action": action, "ids": [ended, waits], "canary": 1, "stopAbove": 0 });
+        let done = server.until(&bulk(&server, request).await, "/status", "done").await;
+        assert_eq!((&done["acted"], &done["failed"]), (&json!(2), &json!(0)), "{action}");
+        server.until(&format!("/api/executions/{waits}"), "/status", status).await;
+    }
+    server.stop().await;
+}

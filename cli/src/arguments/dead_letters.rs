@@ -94,7 +94,7 @@ pub(crate) struct PaceOptions {
     /// Executions a second [default: as fast as it goes].
     #[arg(long)]
     pub(crate) rate: Option<u32>,
-    /// So many first; the others only when these have ended.
+    /// So many first; the others only when these have ended or, if they are to be paused, rest.
     #[arg(long, default_value_t = 0)]
     pub(crate) canary: u32,
     /// Stop when a larger part than this has failed, from 0 to 1.

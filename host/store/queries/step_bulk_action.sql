@@ -11,7 +11,12 @@ with action as (
     -- An action that forks is judged by its forks. What could not be forked has ended badly.
     select
         count(*) filter (where i.refusal is not null or e.status = 'failed' and e.finished_at >= a.created_at) as failed,
-        count(*) filter (where i.refusal is not null or e.finished_at >= a.created_at) as ended,
+        count(*) filter (
+            where i.refusal is not null or e.finished_at >= a.created_at
+               -- What rests has done what a pause asks for. Neither it nor a cancellation does anything to what had ended before.
+               or a.fact ->> 'kind' = 'pause' and e.status = 'paused'
+               or a.fact ->> 'kind' in ('pause', 'cancel') and e.finished_at is not null
+        ) as ended,
         count(*) as all_acted
     from action a
     join bulk_items i on i.action_id = a.id and i.number <= a.acted
