@@ -77,7 +77,9 @@ fn text(message: Value) -> String {
 
 /// The same line in the worker's own log. The level of an event is fixed where it stands, hence the five.
 fn trace(attempt: &AttemptContext, line: &LogLine) {
-    let fields = serde_json::to_string(&line.fields).unwrap_or_default();
+    // What is not there leaves no trace.
+    let fields =
+        (!line.fields.is_empty()).then(|| serde_json::to_string(&line.fields).unwrap_or_default());
     macro_rules! event {
         ($level:ident) => {
             tracing::event!(
@@ -85,7 +87,7 @@ fn trace(attempt: &AttemptContext, line: &LogLine) {
                 execution_id = %attempt.execution_id,
                 step_id = attempt.step_id,
                 attempt = attempt.attempt,
-                fields,
+                fields = fields.as_deref(),
                 "{}", line.message
             )
         };

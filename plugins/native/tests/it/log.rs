@@ -1,8 +1,12 @@
 //! The step type `log`.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use engine::attempt::{LogLevel, LogLine, Outcome};
 use engine::failure::ErrorCode;
 use serde_json::{Map, Value, json};
+use tracing::instrument::WithSubscriber;
 
 use crate::run;
 
@@ -49,4 +53,37 @@ async fn a_config_without_a_message_is_invalid_and_logs_nothing() {
     assert_eq!(failure.code, ErrorCode::ConfigInvalid);
     assert!(failure.message.contains("`message`"), "{}", failure.message);
     assert!(report.logs.is_empty());
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the worker's own log has of it.
+async fn traced(config: Value) -> String {
+    let written = Shared::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    line(config).with_subscriber(subscriber.finish()).await;
+    String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+}
+
+#[tokio::test]
+async fn the_worker_s_log_has_the_fields_that_there_are() {
+    let with = traced(json!({ "message": "paid", "fields": { "order": 7 } })).await;
+    assert!(with.contains("paid") && with.contains(r#"fields="{\"order\":7}""#), "{with}");
+    for config in [json!({ "message": "paid" }), json!({ "message": "paid", "fields": {} })] {
+        let without = traced(config).await;
+        assert!(without.contains("paid") && without.contains("step_id=\"charge\""), "{without}");
+        assert!(!without.contains("fields"), "{without}");
+    }
 }
