@@ -22,6 +22,7 @@ mod outputs;
 mod overload;
 mod plugins;
 mod presentation;
+mod questions;
 mod report;
 mod runbooks;
 mod server_lost;
