@@ -1,4 +1,4 @@
--- Failures by kind, without looking into JSON: reading ten thousand states takes longer than anybody wants to wait, and Postgres
+-- Failures by kind, without looking into JSON: reading thousands of states takes longer than anybody wants to wait, and Postgres
 -- cannot look into one that has a NUL in a text at all. Of executions that failed; null for those that failed before this, and
 -- where a build of the version before has written the failure, as it had been.
 alter table executions

@@ -296,7 +296,7 @@ pub(crate) struct IncidentView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Incidents {
     items: Vec<IncidentView>,
-    /// How many failures were looked at and counted: the newest, up to 5,000.
+    /// How many failures were looked at and counted: the newest, up to 2,000.
     looked_at: i64,
     /// There may be older ones since that instant, which were not counted.
     more: bool,
@@ -310,7 +310,7 @@ pub(crate) struct IncidentsQuery {
     since: Option<DateTime<Utc>>,
 }
 
-/// Groups what has failed, the newest 5,000 of it: by workflow and version, step, code and plugin.
+/// Groups what has failed, the newest 2,000 of it: by workflow and version, step, code and plugin.
 #[utoipa::path(get, path = "/api/incidents", operation_id = "list_incidents", params(IncidentsQuery), responses((status = 200, body = Incidents)))]
 pub(crate) async fn incidents(
     State(state): Shared,

@@ -1,5 +1,5 @@
 -- The newest failures by kind, and how many there were to look at. They are found by the index of those that failed, so successes
--- cost nothing; with the bound it takes as long with five thousand failures as with any more.
+-- cost nothing; with the bound it takes as long with two thousand failures as with any more.
 with newest as materialized (
     select e.id, e.workflow_id, e.version,
            case when e.failed_code is not null then e.failed_step

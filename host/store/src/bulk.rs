@@ -107,7 +107,7 @@ pub struct Incidents {
 }
 
 /// Failures that are grouped by kind: the newest. A million of them take no longer.
-pub const MAX_GROUPED: i64 = 5_000;
+pub const MAX_GROUPED: i64 = 2_000;
 
 impl Store {
     /// The ids of what a filter finds, newest first.

@@ -154,6 +154,15 @@ impl Search<'_> {
         self.filter.labels.is_some().then_some(Source::Labelled)
     }
 
+    /// The window that is opened only after the place of what is rare was asked. A text is often one execution's, and the
+    /// labels of each row take their time to be compared with it: two small windows are enough.
+    fn patience(&self, enough: i64, effort: Effort) -> i64 {
+        match self.sought {
+            Some(_) => enough.saturating_mul(9).min(effort.window),
+            None => effort.window,
+        }
+    }
+
     /// The ids that begin with the text, if it is long enough to be meant as that: a first group, or more.
     fn only_ids(&self) -> Option<(Uuid, Uuid)> {
         let sought = self.sought.as_ref()?;
@@ -211,7 +220,7 @@ impl Store {
         loop {
             let missing = enough.saturating_sub(i64::try_from(page.items.len()).unwrap_or(0));
             // Where what is sought is common, small windows fill the page, and nobody reads the whole index of it.
-            let small = size < effort.window && began.elapsed() < effort.time;
+            let small = size < search.patience(enough, effort) && began.elapsed() < effort.time;
             if (!small || search.only_ids().is_some())
                 && let Some(source) = rare.take()
             {

@@ -26,7 +26,7 @@ async fn incidents(fixture: &Fixture) -> Incidents {
 }
 
 #[tokio::test]
-async fn the_newest_five_thousand_failures_are_counted() {
+async fn the_newest_two_thousand_failures_are_counted() {
     let fixture = Fixture::new().await;
     let columns = "state, failure, failed_code, failed_step";
     let values = r#"'{}', '{"code":"TIMEOUT","message":"slow"}', 'TIMEOUT', 's'"#;
