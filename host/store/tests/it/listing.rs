@@ -112,6 +112,18 @@ async fn what_is_rare_is_found_at_once_and_what_is_not_in_windows() {
         let page = first(&absent).await;
         assert_eq!((page.items.len(), page.next), (0, None), "{absent:?}");
     }
+    // As many as may be looked at are rare, one more is not.
+    for (window, seen) in [(59, 0), (60, 4), (61, 4)] {
+        let effort = Effort { window, time: Duration::ZERO };
+        for filter in [text("ops"), label("ops")] {
+            let page = fixture.store.list(DEFAULT_NAMESPACE, &filter, 4, effort).await.unwrap();
+            assert_eq!(
+                (page.items.len(), page.next.is_some()),
+                (seen, true),
+                "{window} {filter:?}"
+            );
+        }
+    }
     // Newer than all of these are others; windows go on behind them. A term may look like the beginning of an id.
     for filter in [text("ops"), label("ops"), text("01A22025")] {
         let page = first(&filter).await;
