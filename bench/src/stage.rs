@@ -30,6 +30,7 @@ pub(crate) struct Setting {
 /// One repetition.
 pub(crate) struct Stage<'a> {
     setting: &'a Setting,
+    arguments: Vec<String>,
     pub(crate) database: Database,
     pub(crate) api: Api,
     pub(crate) workers: Vec<Process>,
@@ -48,24 +49,35 @@ pub(crate) struct Reading {
 impl<'a> Stage<'a> {
     /// A fresh database and an API server; with a worker in it, or without any.
     pub(crate) async fn set(setting: &'a Setting, worker_in_api: bool) -> Result<Stage<'a>> {
+        Self::set_with(setting, worker_in_api, Vec::new()).await
+    }
+
+    /// The same, with more settings for every process.
+    pub(crate) async fn set_with(
+        setting: &'a Setting,
+        worker_in_api: bool,
+        more: Vec<String>,
+    ) -> Result<Stage<'a>> {
+        let arguments = [setting.arguments.as_slice(), &more].concat();
         let database = setting.postgres.fresh("repetition").await?;
-        let launcher = launcher(setting, &database);
+        let launcher = launcher(setting, &database, &arguments);
         launcher.migrate().await?;
         let api = launcher.serve(worker_in_api).await?;
         let load = Load { host: api.host.clone(), in_flight: setting.in_flight };
-        Ok(Self { setting, database, api, workers: Vec::new(), load, warmed: (0, 0) })
+        let (workers, warmed) = (Vec::new(), (0, 0));
+        Ok(Self { setting, arguments, database, api, workers, load, warmed })
     }
 
     /// Another API server with a worker takes the place of the one that there is.
     pub(crate) async fn restart_api(&mut self) -> Result<()> {
-        let api = launcher(self.setting, &self.database).serve(true).await?;
+        let api = launcher(self.setting, &self.database, &self.arguments).serve(true).await?;
         self.load.host.clone_from(&api.host);
         std::mem::replace(&mut self.api, api).process.stop().await
     }
 
     /// Starts one more worker process.
     pub(crate) async fn add_worker(&mut self) -> Result<()> {
-        let worker = launcher(self.setting, &self.database).worker().await?;
+        let worker = launcher(self.setting, &self.database, &self.arguments).worker().await?;
         self.workers.push(worker);
         Ok(())
     }
@@ -181,12 +193,16 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn launcher<'a>(setting: &'a Setting, database: &'a Database) -> Launcher<'a> {
+fn launcher<'a>(
+    setting: &'a Setting,
+    database: &'a Database,
+    arguments: &'a [String],
+) -> Launcher<'a> {
     Launcher {
         binary: &setting.binary,
         database_url: &database.url,
         data_dir: setting.postgres.scratch(),
-        arguments: &setting.arguments,
+        arguments,
     }
 }
 

@@ -27,6 +27,8 @@ const STATISTICS_SETTLE: Duration = Duration::from_secs(11);
 pub(crate) enum Workload {
     /// One-step executions, started one by one.
     Single,
+    /// The same, with spans sent to a collector that only takes them.
+    SingleTraced,
     /// The same, started in batches.
     Batch,
     /// The same, all started before the worker.
@@ -68,8 +70,9 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::Single,
+        Self::SingleTraced,
         Self::Batch,
         Self::Drain,
         Self::Chain,
@@ -102,6 +105,7 @@ impl Workload {
     pub(crate) fn name(self) -> String {
         match self {
             Self::Single => "single".to_owned(),
+            Self::SingleTraced => "single-traced".to_owned(),
             Self::Batch => "batch".to_owned(),
             Self::Drain => "drain".to_owned(),
             Self::Chain => "chain".to_owned(),
@@ -127,7 +131,7 @@ impl Workload {
     /// How many executions a repetition has at scale 1.
     pub(crate) fn executions(self) -> u64 {
         match self {
-            Self::Single | Self::Wasm | Self::Map | Self::Events => 20_000,
+            Self::Single | Self::SingleTraced | Self::Wasm | Self::Map | Self::Events => 20_000,
             Self::Batch | Self::Drain | Self::Backlog(_) => 50_000,
             Self::Workers(_) | Self::Waits => 100_000,
             Self::Crashes => 200_000,
@@ -143,9 +147,15 @@ impl Workload {
     /// Runs one repetition and checks what is stored afterwards.
     pub(crate) async fn run(self, setting: &Setting, n: u64, plugin: &Path) -> Result<Sample> {
         match self {
-            Self::Single => started(setting, n, How::OneByOne).await,
-            Self::Batch => started(setting, n, How::Batches).await,
-            Self::Crashes => started(setting, n, How::BatchesAndCrashes).await,
+            Self::Single => started(setting, n, How::OneByOne, Vec::new()).await,
+            Self::SingleTraced => {
+                let collector = StepService::start().await?;
+                let endpoint = format!("http://{}", collector.address());
+                let traced = vec!["--otlp-endpoint".to_owned(), endpoint];
+                started(setting, n, How::OneByOne, traced).await
+            }
+            Self::Batch => started(setting, n, How::Batches, Vec::new()).await,
+            Self::Crashes => started(setting, n, How::BatchesAndCrashes, Vec::new()).await,
             Self::Drain => drain(setting, n, &Flow::log()).await,
             Self::Workers(workers) => share(setting, n, workers).await,
             Self::Wasm => drain(setting, n, &Flow::plugin(plugin)?).await,
@@ -257,9 +267,9 @@ enum How {
 }
 
 /// The clock runs from the first start to the last end.
-async fn started(setting: &Setting, n: u64, how: How) -> Result<Sample> {
+async fn started(setting: &Setting, n: u64, how: How, more: Vec<String>) -> Result<Sample> {
     let flow = Flow::log();
-    let mut stage = Stage::set(setting, false).await?;
+    let mut stage = Stage::set_with(setting, false, more).await?;
     stage.add_worker().await?;
     flow.publish(&stage).await?;
     stage.warm_up("flow", &flow.input, flow.steps).await?;
