@@ -1,2 +1,4 @@
-drop function bring_back(text, uuid[]);
-drop function gone_page(text, timestamptz, uuid, integer);
+drop function blocks_of(text);
+drop function bring_back(text, timestamptz, bigint, bigint);
+drop function messages_stay(text, bigint, bigint, interval);
+drop function executions_stay(text, uuid, bigint, bigint, interval, interval, interval, interval);

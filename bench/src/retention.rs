@@ -1,5 +1,6 @@
 //! A week of history goes while others start executions: how long that takes, and what they notice of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -15,6 +16,8 @@ const CALLERS: u64 = 8;
 const CHUNK: u64 = 100;
 /// How long the load is watched before the week goes, and after.
 const WATCHED: Duration = Duration::from_secs(15);
+/// How often to look whether the week is gone.
+const POLL: Duration = Duration::from_millis(200);
 /// How many of the week's tables there are.
 const LEFT: &str = "select count(*)::float8 from pg_class c
     where c.relkind = 'r' and c.relname ~ ('(executions|attempts|families)_' || to_char(
@@ -38,7 +41,8 @@ pub(crate) async fn run(setting: &Setting, n: u64) -> Result<Sample> {
     let reading = stage.begin().await?;
     let clock = Instant::now();
     stage.add_worker().await?;
-    let (started, gone) = tokio::join!(until_gone(&stage, &load, &flow), gone(&stage));
+    let gone = AtomicBool::new(false);
+    let (started, gone) = tokio::join!(until_gone(&load, &flow, &gone), watch(&stage, &gone));
     let (started, meanwhile) = started?;
     let removed = gone?.duration_since(clock).as_secs_f64();
     let sample = stage.end(reading, started, flow.steps).await?;
@@ -105,9 +109,9 @@ async fn rate(load: &Load, flow: &Flow, watched: Duration) -> Result<f64> {
 }
 
 /// How many were started until the week is gone, and how many a second.
-async fn until_gone(stage: &Stage<'_>, load: &Load, flow: &Flow) -> Result<(u64, f64)> {
+async fn until_gone(load: &Load, flow: &Flow, gone: &AtomicBool) -> Result<(u64, f64)> {
     let (clock, mut started) = (Instant::now(), 0);
-    while stage.database.number(LEFT).await? > 0.0 {
+    while !gone.load(Ordering::Relaxed) {
         load.submit("flow", &flow.input, CHUNK).await?;
         started += CHUNK;
     }
@@ -115,10 +119,11 @@ async fn until_gone(stage: &Stage<'_>, load: &Load, flow: &Flow) -> Result<(u64,
     Ok((started, started as f64 / clock.elapsed().as_secs_f64()))
 }
 
-/// The instant at which the last table is gone.
-async fn gone(stage: &Stage<'_>) -> Result<Instant> {
+/// The instant at which the last table is gone. Looks rarely: looking is a load as well.
+async fn watch(stage: &Stage<'_>, gone: &AtomicBool) -> Result<Instant> {
     while stage.database.number(LEFT).await? > 0.0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(POLL).await;
     }
+    gone.store(true, Ordering::Relaxed);
     Ok(Instant::now())
 }

@@ -9,7 +9,7 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor};
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use url::Url;
 
 use crate::Span;
@@ -80,7 +80,7 @@ pub struct Traces(Option<Arc<Recording>>);
 struct Recording {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
-    spans: IntCounterVec,
+    recorded: IntCounter,
     least_random: u64,
 }
 
@@ -103,14 +103,15 @@ impl Traces {
             .with_timeout(EXPORT_TIMEOUT)
             .build()?;
         let spans = spans.0;
-        let exporter = Counted { exporter, spans: spans.clone(), failing: AtomicBool::new(false) };
+        let recorded = spans.with_label_values(&["recorded"]);
+        let exporter = Counted { exporter, spans, failing: AtomicBool::new(false) };
         let mut processor = BatchSpanProcessor::builder(exporter).build();
         processor.set_resource(&resource(&settings.service));
         let scope = InstrumentationScope::builder("stateflow")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let least_random = least_random(ratio);
-        Ok(Self(Some(Arc::new(Recording { processor, scope, spans, least_random }))))
+        Ok(Self(Some(Arc::new(Recording { processor, scope, recorded, least_random }))))
     }
 
     /// Whether anything is recorded.
@@ -131,7 +132,7 @@ impl Traces {
     /// Takes a span of a trace that is sampled.
     pub fn record(&self, span: Span) {
         let Some(recording) = &self.0 else { return };
-        recording.spans.with_label_values(&["recorded"]).inc();
+        recording.recorded.inc();
         recording.processor.on_end(span.into_data(&recording.scope));
     }
 

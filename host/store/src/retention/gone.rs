@@ -4,10 +4,9 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
-use uuid::Uuid;
 
 use super::Kind;
-use super::pace::{PAGE, rest_from};
+use super::pace::{pages, rest_from};
 use crate::{Store, StoreError};
 
 /// A week that was taken off.
@@ -60,26 +59,19 @@ impl Store {
 
     /// An execution that was run again after it was looked at and before the week was off goes back.
     async fn bring_back_changed(&self, week: &Gone) -> Result<(), StoreError> {
-        let mut after = Uuid::nil();
-        loop {
+        let blocks = self.blocks(&format!("gone_executions_{}", week.day)).await?;
+        for (from, to) in pages(blocks) {
             let began = Instant::now();
-            let page = sqlx::query!(
-                r#"select last as "last!", changed as "changed!" from gone_page($1, $2, $3, $4)"#,
-                week.day,
-                week.looked_at,
-                after,
-                PAGE,
-            )
-            .fetch_optional(&self.pool)
-            .await?;
-            let Some(page) = page else { return Ok(()) };
-            if !page.changed.is_empty() {
-                sqlx::query!("select bring_back($1, $2)", week.day, &page.changed)
-                    .execute(&self.pool)
-                    .await?;
-            }
-            after = page.last;
+            sqlx::query!("select bring_back($1, $2, $3, $4)", week.day, week.looked_at, from, to)
+                .execute(&self.pool)
+                .await?;
             rest_from(began).await;
         }
+        Ok(())
+    }
+
+    pub(super) async fn blocks(&self, table: &str) -> Result<i64, StoreError> {
+        let blocks = sqlx::query_scalar!(r#"select blocks_of($1) as "blocks!""#, table);
+        Ok(blocks.fetch_one(&self.pool).await?)
     }
 }

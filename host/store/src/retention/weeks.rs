@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::pace::{PAGE, rest_from};
+use super::pace::{pages, rest_from};
 use super::{Retention, interval};
 use crate::{Store, StoreError};
 
@@ -145,62 +145,60 @@ impl Store {
         retention: &Retention,
     ) -> Result<Option<DateTime<Utc>>, StoreError> {
         let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&self.pool).await?;
-        let mut after = Uuid::nil();
-        loop {
+        if week.kind == Kind::Executions
+            && is_stirred(&mut *self.pool.acquire().await?, week).await?
+        {
+            return Ok(None);
+        }
+        let day = week.begins.format("%Y%m%d").to_string();
+        let blocks = self.blocks(&format!("{}_{day}", week.kind.tables()[0])).await?;
+        for page in pages(blocks) {
             let began = Instant::now();
-            let (stays, last) = match week.kind {
-                Kind::Executions => self.look_at_executions(week, retention, after).await?,
-                Kind::Messages => self.look_at_messages(week, retention, after).await?,
-            };
-            if stays {
+            if self.stays(week, &day, page, retention).await? {
                 return Ok(None);
             }
-            let Some(last) = last else { return Ok(Some(now)) };
-            after = last;
             rest_from(began).await;
         }
+        Ok(Some(now))
     }
 
-    /// Whether something of the next page has to stay, and the page's last id.
-    async fn look_at_executions(
+    /// Whether something in a range of blocks has to stay.
+    async fn stays(
         &self,
         week: &Week,
+        day: &str,
+        (from, to): (i64, i64),
         retention: &Retention,
-        after: Uuid,
-    ) -> Result<(bool, Option<Uuid>), StoreError> {
-        let page = sqlx::query_file!(
-            "queries/week_of_executions_stays.sql",
-            week.from,
-            week.to,
-            interval(retention.succeeded),
-            interval(retention.failed),
-            interval(retention.cancelled),
-            interval(retention.dead_letters),
-            after,
-            i64::from(PAGE),
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok((page.stays, page.last))
-    }
-
-    async fn look_at_messages(
-        &self,
-        week: &Week,
-        retention: &Retention,
-        after: Uuid,
-    ) -> Result<(bool, Option<Uuid>), StoreError> {
-        let page = sqlx::query_file!(
-            "queries/week_of_messages_stays.sql",
-            week.from,
-            week.to,
-            interval(retention.events),
-            after,
-            i64::from(PAGE),
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok((page.stays, page.last))
+    ) -> Result<bool, StoreError> {
+        let stays = match week.kind {
+            Kind::Executions => {
+                sqlx::query_scalar!(
+                    r#"select executions_stay($1, $2, $3, $4, $5, $6, $7, $8) as "stays!""#,
+                    day,
+                    week.from,
+                    from,
+                    to,
+                    interval(retention.succeeded),
+                    interval(retention.failed),
+                    interval(retention.cancelled),
+                    interval(retention.dead_letters),
+                )
+                .fetch_one(&self.pool)
+                .await?
+            }
+            Kind::Messages => {
+                sqlx::query_scalar!(
+                    r#"select messages_stay($1, $2, $3, $4) as "stays!""#,
+                    day,
+                    from,
+                    to,
+                    interval(retention.events),
+                )
+                .fetch_one(&self.pool)
+                .await?
+            }
+        };
+        Ok(stays)
     }
 
     /// Takes a week off of which nothing had to stay when somebody looked, at an instant or after it. What is run again in
