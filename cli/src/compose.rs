@@ -233,8 +233,8 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
                 tracing::warn!("told to stop again: ending without waiting");
                 std::process::exit(1);
             }
-            tracing::info!("stopping");
             told.cancel();
+            tracing::info!("stopping");
         }
     });
     Ok(stop)
@@ -248,6 +248,8 @@ pub(crate) fn start_logging(options: &SettingsOptions) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would say so on standard error, and panic: a log that nobody reads any more must not end whoever logs.
+        .log_internal_errors(false)
         .with_target(false);
     if options.log_format == "json" {
         logs.json().init();

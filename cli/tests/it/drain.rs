@@ -4,8 +4,20 @@ use nix::sys::signal::Signal;
 use testing::database;
 
 use crate::ledger::Ledger;
-use crate::processes::WorkerProcess;
+use crate::processes::{ServerProcess, WorkerProcess};
 use crate::workbench::Workbench;
+
+/// A process whose log nobody reads any more works on, and stops when it is told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_does_not_keep_it_from_stopping() {
+    let ledger = Ledger::open().await;
+    let database = database().await;
+    let bench = Workbench::new(database.url(), &ledger.url).await;
+    let server = ServerProcess::with_unread_log(&bench.url, bench.data.path());
+    bench.start(1).await;
+    bench.reach("succeeded", 1).await;
+    server.stop();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_under_way_are_finished_and_nothing_is_lost() {

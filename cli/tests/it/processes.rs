@@ -91,24 +91,33 @@ impl ServerProcess {
 
     /// Starts one with more in its environment.
     pub(crate) fn with(database_url: &str, data: &Path, environment: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stateflow"))
+        let mut command = Self::command(database_url, data);
+        let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = url_of(&mut lines);
+        // What nobody reads would stop it.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Self { child, url }
+    }
+
+    /// Starts one whose log has no reader once it listens: every line of it fails.
+    pub(crate) fn with_unread_log(database_url: &str, data: &Path) -> Self {
+        let mut child = Self::command(database_url, data).spawn().unwrap();
+        let url = url_of(&mut BufReader::new(child.stderr.take().unwrap()).lines());
+        Self { child, url }
+    }
+
+    fn command(database_url: &str, data: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stateflow"));
+        command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(ALLOW_LOOPBACK)
             .env("DATABASE_URL", database_url)
             .env("STATEFLOW_DATA_DIR", data)
             .env("RUST_LOG", "warn,stateflow=info")
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let url = lines
-            .find_map(|line| line.split_once("serving ").map(|(_, url)| url.trim().to_owned()))
-            .expect("it serves");
-        // What nobody reads would stop it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
+            .stderr(Stdio::piped());
+        command
     }
 
     /// Asks it to stop, and waits until it has.
@@ -124,6 +133,14 @@ impl ServerProcess {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
+}
+
+/// What a server says once it listens.
+fn url_of(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> String {
+    lines
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("serving ").map(|(_, url)| url.trim().to_owned()))
+        .expect("it serves")
 }
 
 impl Drop for ServerProcess {
