@@ -27,5 +27,6 @@ mod report;
 mod runbooks;
 mod server_lost;
 mod shells;
+mod tls;
 mod traces;
 mod worker_lost;
