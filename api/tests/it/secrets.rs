@@ -114,12 +114,12 @@ async fn a_listed_destination_gets_the_secret_and_nobody_else_finds_it_anywhere(
         assert!(!holds(server.text(path).await.as_bytes()), "{path}");
     }
     let database = server.leave().await;
-    search_everything(database.url()).await;
+    assert!(search_everything(database.url()).await > 5);
     assert_eq!(watched.load(Ordering::SeqCst), 0, "the process's log has the secret");
 }
 
-/// Looks at every value of every row of every table.
-async fn search_everything(url: &str) {
+/// Looks at every value of every row of every table, and returns how often a secret was taken out of one.
+async fn search_everything(url: &str) -> usize {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let tables = "select format('%I.%I', table_schema, table_name) from information_schema.tables
                   where table_schema = 'stateflow' and table_type = 'BASE TABLE'";
@@ -138,7 +138,8 @@ async fn search_everything(url: &str) {
             });
         }
     }
-    assert!(rows_seen > 20 && marks > 5, "the search sees what is there: {rows_seen} {marks}");
+    assert!(rows_seen > 20, "the search sees what is there: {rows_seen}");
+    marks
 }
 
 fn visit(value: &Value, look: &mut impl FnMut(&str)) {
@@ -418,7 +419,56 @@ async fn a_secret_that_a_plugin_sees_is_on_record_and_stands_nowhere() {
     let logs = server.get(&format!("/api/executions/{}/logs", ended["id"].as_str().unwrap())).await;
     assert!(logs.body.to_string().contains("[secret api-key]"), "{logs:?}");
     let database = server.leave().await;
-    search_everything(database.url()).await;
+    assert!(search_everything(database.url()).await > 1);
+    assert_eq!(watched.load(Ordering::SeqCst), 0, "the process's log has the secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_signs_has_the_signature_and_the_key_stands_nowhere() {
+    let watched = watch_logs();
+    let server = working(Some(KEY)).await;
+    set(&server, "api-key", CANARY, &[]).await;
+    // A secret that is a key for this algorithm, and for one it is no key of.
+    for (version, algorithm) in [("1.0.0", "HS256"), ("2.0.0", "RS256")] {
+        let manifest = json!({ "name": "team/sign", "version": version, "capabilities": { "sign": ["api-key"] } });
+        let imports = r#"(import "stateflow:plugin/signing@1.0.0" "jwt"
+            (func $jwt (param i32 i32 i32 i32 i32 i32 i32)))"#;
+        let items = format!(r#"(data (i32.const 1024) "api-key{algorithm}{{}}")"#);
+        let wasm = testing::guests::step(
+            &manifest.to_string(),
+            imports,
+            &items,
+            "(call $jwt (i32.const 1024) (i32.const 7) (i32.const 1031) (i32.const 5)
+                 (i32.const 1036) (i32.const 2) (i32.const 512))
+             (call $say (i32.add (i32.const 48) (i32.load8_u (i32.const 512)))
+                 (i32.load (i32.const 516)) (i32.load (i32.const 520)))",
+        );
+        let uploaded = server.upload("", wasm).await;
+        assert_eq!(uploaded.status, 201, "{uploaded:?}");
+        if uploaded.body["status"] == "pending" {
+            let path = "/api/plugins/team/sign/1.0.0/approve";
+            let approved = server.post(path, &json!({ "by": "ada" })).await;
+            assert_eq!(approved.status, 200, "{approved:?}");
+        }
+        server
+            .publish(
+                &algorithm.to_lowercase(),
+                json!([{ "id": "a", "type": format!("team/sign@{version}") }]),
+            )
+            .await;
+    }
+    let signed = server.run("hs256", json!({})).await;
+    let token = signed["output"].as_str().unwrap();
+    let key = jsonwebtoken::DecodingKey::from_secret(CANARY.as_bytes());
+    let mut rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+    rules.required_spec_claims.clear();
+    let read = jsonwebtoken::decode::<Value>(token.strip_prefix('0').unwrap(), &key, &rules);
+    assert_eq!(read.unwrap().claims, json!({}));
+    let refused = server.run("rs256", json!({})).await;
+    let why = refused["output"].as_str().unwrap();
+    assert!(why.starts_with('1') && why.contains("api-key"), "{refused}");
+    let database = server.leave().await;
+    assert_eq!(search_everything(database.url()).await, 0, "it was in no answer");
     assert_eq!(watched.load(Ordering::SeqCst), 0, "the process's log has the secret");
 }
 
