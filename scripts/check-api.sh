@@ -22,13 +22,12 @@ trap stop EXIT
 # Installed once for each list of them.
 install_tools() {
     local wanted
-    wanted=$(cat api/checks/requirements.txt api/checks/constraints.txt api/checks/package-lock.json | sha256sum)
+    wanted=$(cat api/checks/requirements.txt api/checks/package-lock.json | sha256sum)
     if [ "$(cat "$tools/installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
     say 'installing the clients (once)'
     rm -rf "$tools"
     python3 -m venv "$tools/python"
-    "$tools/python/bin/pip" install --quiet --disable-pip-version-check --requirement api/checks/requirements.txt \
-        --constraint api/checks/constraints.txt
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check --requirement api/checks/requirements.txt
     mkdir "$tools/node"
     cp api/checks/package.json api/checks/package-lock.json api/checks/.npmrc "$tools/node"
     npm ci --silent --no-audit --no-fund --prefix "$tools/node"
