@@ -71,6 +71,7 @@ pub(crate) struct ApprovalPage {
 /// What somebody says.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "by": "ada", "approved": true, "comment": "within the budget" }))]
 pub(crate) struct DecisionRequest {
     /// Who.
     by: String,

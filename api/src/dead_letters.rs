@@ -85,6 +85,10 @@ pub(crate) enum RedriveFrom {
 /// Which dead letters run again, and how fast.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "filter": { "workflow": "welcome", "error": "HTTP_STATUS" },
+    "from": "failed-step", "rate": 10, "canary": 5,
+}))]
 pub(crate) struct RedriveRequest {
     /// These executions; or a filter, `{}` for all.
     ids: Option<Vec<Uuid>>,
@@ -134,6 +138,10 @@ pub(crate) async fn redrive(
 /// Which dead letters nobody needs to look at any more, and who says so.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "filter": { "workflow": "welcome" },
+    "dryRun": true, "by": "ada", "reason": "all of them were told by phone",
+}))]
 pub(crate) struct PurgeRequest {
     /// These executions; or a filter, `{}` for all.
     ids: Option<Vec<Uuid>>,

@@ -87,8 +87,9 @@ impl Draft {
 #[utoipa::path(post, path = "/api/events", operation_id = "send_event",
     request_body(content(
         (EventRequest = "application/json"),
-        (Object = "application/cloudevents+json"),
-        (Vec<Object> = "application/cloudevents-batch+json"),
+        (Object = "application/cloudevents+json", example = json!(cloud_events::example(1))),
+        (Vec<Object> = "application/cloudevents-batch+json",
+            example = json!([cloud_events::example(1), cloud_events::example(2)])),
     )),
     responses(
         (status = 202, body = EventAnswer),
@@ -211,7 +212,7 @@ pub(crate) async fn signal(
 
 /// Completes a step that waits for a callback: the body is its output.
 #[utoipa::path(post, path = "/api/tokens/{token}", operation_id = "complete_token", params(("token" = String, Path)),
-    request_body = Object, responses(
+    request_body(content = Object, example = json!({ "confirmed": true })), responses(
         (status = 202, body = SignalView),
         (status = 404, body = Problem, description = "there is no such token"),
         (status = 409, body = Problem, description = "the execution has already ended"),

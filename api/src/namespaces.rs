@@ -31,6 +31,13 @@ pub(crate) struct PolicyView {
 /// A policy to put in place of the one that is there.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "by": "ada",
+    "policy": {
+        "egress": ["https://*.example.com"],
+        "plugins": { "memoryMb": 256, "timeoutMs": 30_000, "capabilities": ["log", "http", "secret"] },
+    },
+}))]
 pub(crate) struct PolicyRequest {
     /// Who decides it.
     by: String,

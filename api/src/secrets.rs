@@ -47,6 +47,9 @@ pub(crate) struct SecretList {
 /// What a secret is set to. Read loosely, so that no message of a parser quotes the value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "value": "the key, as the service gave it", "destinations": ["POST https://mail.example.com/send"],
+}))]
 pub(crate) struct SecretRequest {
     /// 8 bytes to 64 KiB of text.
     #[schema(value_type = String)]

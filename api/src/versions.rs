@@ -24,6 +24,7 @@ const MAX_NAMED: usize = 100;
 /// Which version is live.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "version": 1, "ramp": { "version": 2, "percent": 10 } }))]
 pub(crate) struct LiveDocument {
     /// The version that new executions run; `null`: the newest, whatever is published.
     version: Option<i32>,
@@ -138,6 +139,7 @@ fn patch(old: &impl Serialize, new: &impl Serialize) -> Value {
 /// Which executions go on by which version.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "from": 1, "to": 2, "dryRun": true }))]
 pub(crate) struct MigrateRequest {
     from: i32,
     to: i32,

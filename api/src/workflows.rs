@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use engine::definition::Trigger;
 use engine::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::StoreError;
 use store::audit::Entry;
 use store::workflows::{NewVersion, Version, Workflow};
@@ -46,7 +46,7 @@ impl From<Version> for VersionView {
             digest: version.digest,
             created_at: version.created_at,
             definition: version.definition,
-            plugin_lock: serde_json::json!(version.plugin_lock),
+            plugin_lock: json!(version.plugin_lock),
         }
     }
 }
@@ -110,7 +110,7 @@ pub(crate) async fn list(
 
 /// Publishes a workflow's first version.
 #[utoipa::path(post, path = "/api/workflows", operation_id = "create_workflow",
-    request_body = Object, responses(
+    request_body(content = Object, example = json!(example())), responses(
     (status = 201, body = VersionView),
     (status = 409, body = Problem, description = "the name is taken"),
     (status = 422, body = Problem, description = "the definition is not valid"),
@@ -134,7 +134,7 @@ pub(crate) struct Verdict {
 
 /// Checks a definition; stores nothing.
 #[utoipa::path(post, path = "/api/workflows/validate", operation_id = "validate_workflow",
-    request_body = Object,
+    request_body(content = Object, example = json!(example())),
     responses((status = 200, body = Verdict)))]
 pub(crate) async fn validate(
     State(state): Shared,
@@ -162,7 +162,7 @@ pub(crate) async fn get(
 /// Publishes a new version. The same definition again is the version that is there.
 #[utoipa::path(put, path = "/api/workflows/{workflow}", operation_id = "update_workflow",
     params(("workflow" = String, Path), ("If-Match" = Option<String>, Header)),
-    request_body = Object, responses(
+    request_body(content = Object, example = json!(example())), responses(
         (status = 200, body = VersionView),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "the definition names another workflow"),
@@ -214,7 +214,7 @@ pub(crate) async fn archive(
     let by = query.by.as_deref().unwrap_or("api");
     check_words("by", by)?;
     let workflow = state.store.workflow(state.namespace(), &workflow).await?;
-    let detail = serde_json::json!({ "id": workflow.id, "versions": workflow.latest_version });
+    let detail = json!({ "id": workflow.id, "versions": workflow.latest_version });
     let entry =
         Entry { actor: by, action: "workflow.archive", subject: &workflow.name, detail: &detail };
     state.store.archive_workflow(&workflow, &entry, state.namespace()).await?;
@@ -289,6 +289,34 @@ pub(crate) async fn versions_get(
 #[utoipa::path(get, path = "/api/schema/workflow.json", responses((status = 200, body = Object)))]
 pub(crate) async fn schema() -> Json<Value> {
     Json(engine::definition::json_schema())
+}
+
+/// A definition as somebody would publish it, for the document.
+fn example() -> Value {
+    json!({
+        "name": "welcome",
+        "description": "Greets whoever has signed up",
+        "inputSchema": {
+            "type": "object",
+            "properties": { "name": { "type": "string" } },
+            "required": ["name"],
+        },
+        "steps": [
+            {
+                "id": "note", "type": "log", "next": "greet",
+                "config": { "message": "${input.name} has signed up" },
+            },
+            {
+                "id": "greet", "type": "http", "timeoutMs": 10_000,
+                "config": {
+                    "method": "POST", "url": "https://mail.example.com/send",
+                    "body": { "text": "Welcome, ${input.name}!" },
+                },
+                "retryPolicy": { "maxAttempts": 3, "delayMs": 1_000 },
+            },
+        ],
+        "output": { "status": "${steps.greet.output.status}" },
+    })
 }
 
 fn new_version(namespace_id: i32, publishable: Publishable) -> NewVersion {

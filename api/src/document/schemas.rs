@@ -30,7 +30,9 @@ fn open_objects(value: &mut Value) {
             if is_object(fields) && !fields.contains_key("properties") {
                 fields.entry("additionalProperties").or_insert(json!(true));
             }
-            fields.values_mut().for_each(open_objects);
+            // An example may be a schema itself, and is shown as its author wrote it.
+            let written = fields.iter_mut().filter(|(name, _)| *name != "example");
+            written.for_each(|(_, value)| open_objects(value));
         }
         Value::Array(items) => items.iter_mut().for_each(open_objects),
         _ => {}
@@ -107,7 +109,7 @@ mod tests {
         };
         let mut document = json!({
             "paths": { "/x": { "post": { "requestBody": { "schema": { "$ref": "#/components/schemas/Asked" } } } } },
-            "components": { "schemas": { "Asked": schema(), "Inner": schema(), "Answer": schema(), "Any": { "type": "object" } } },
+            "components": { "schemas": { "Asked": schema(), "Inner": schema(), "Answer": schema(), "Any": { "type": "object", "example": { "type": "object" } } } },
         });
         complete(&mut document);
         let required = |name: &str| &document["components"]["schemas"][name]["required"];
@@ -115,6 +117,8 @@ mod tests {
         let asked = &document["components"]["schemas"]["Asked"]["properties"]["b"];
         assert_eq!(*asked, json!({ "type": ["string", "null"] }));
         assert_eq!(required("Answer"), &json!(["a", "b", "c"]));
-        assert_eq!(document["components"]["schemas"]["Any"]["additionalProperties"], true);
+        let any = &document["components"]["schemas"]["Any"];
+        assert_eq!(any["additionalProperties"], true);
+        assert_eq!(any["example"], json!({ "type": "object" }), "examples are as they were");
     }
 }

@@ -20,6 +20,7 @@ const MAX_REASON_BYTES: usize = 2_000;
 /// Why it is cancelled or paused.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({ "reason": "ordered twice by mistake" }))]
 pub(crate) struct ReasonRequest {
     reason: Option<String>,
 }
@@ -27,6 +28,7 @@ pub(crate) struct ReasonRequest {
 /// Where to go on.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({ "step": "greet" }))]
 pub(crate) struct RetryStepRequest {
     /// A step's id; without it, the step at which the execution stopped.
     step: Option<String>,
@@ -58,7 +60,7 @@ pub(crate) async fn cancel(
 
 /// Lets an execution rest: nothing new is begun, and an attempt under way is left to end.
 #[utoipa::path(post, path = "/api/executions/{id}/pause", operation_id = "pause_execution", params(("id" = Uuid, Path)),
-    request_body = ReasonRequest, responses(
+    request_body(content = ReasonRequest, example = json!({ "reason": "until the mail service is back" })), responses(
         (status = 202, body = Accepted),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "it has already ended, or rests"),

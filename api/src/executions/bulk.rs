@@ -82,6 +82,10 @@ impl BulkRequest {
 /// What is done to which, and how fast.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "action": "retry", "filter": { "workflow": "welcome", "status": "failed", "error": "HTTP_STATUS" },
+    "dryRun": true, "rate": 10, "canary": 5, "stopAbove": 0.2,
+}))]
 pub(crate) struct BulkRequest {
     pub(crate) action: Action,
     /// These executions; or a filter.

@@ -18,6 +18,7 @@ use crate::router::Shared;
 /// Where a fork begins, and what differs.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "fromStep": "greet", "inputPatch": { "name": "Grace" } }))]
 pub(crate) struct ForkRequest {
     /// The step that it begins with. What ran before it is taken over. Without it, the fork begins at the start.
     from_step: Option<String>,

@@ -41,7 +41,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// An execution to start.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[schema(example = json!({ "input": { "name": "Ada" } }))]
+#[schema(example = json!({ "input": { "name": "Ada" }, "labels": { "team": "sales" } }))]
 pub(crate) struct StartRequest {
     /// Anything that the workflow's `inputSchema` accepts.
     #[schema(value_type = serde_json::Value)]
@@ -60,6 +60,10 @@ pub(crate) struct StartRequest {
 /// Executions to start, all or none.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "executions": [
+    { "input": { "name": "Ada" }, "idempotencyKey": "signup-1" },
+    { "input": { "name": "Grace" }, "idempotencyKey": "signup-2" },
+] }))]
 pub(crate) struct BatchRequest {
     #[serde(deserialize_with = "objects")]
     executions: Vec<StartRequest>,

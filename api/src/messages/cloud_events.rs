@@ -13,7 +13,7 @@ use cloudevents::binding::http::{SPEC_VERSION_HEADER, to_event};
 use cloudevents::{AttributesReader, Data, Event};
 use engine::diagnostic::Diagnostic;
 use engine::trace::TraceParent;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Draft;
@@ -133,6 +133,14 @@ fn data(event: &Event) -> Result<Value, String> {
             Err(_) => Value::from(base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes)),
         }),
     }
+}
+
+/// One that somebody else would send, for the document.
+pub(super) fn example(number: u32) -> Value {
+    json!({
+        "specversion": "1.0", "id": number.to_string(), "source": "/shop", "type": "order.paid",
+        "data": { "id": format!("A-{number}") },
+    })
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ const DEFAULT_GRACE_MS: i64 = 7 * 24 * 3_600_000;
 /// Who decides, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "by": "ada", "reason": "it has to reach the mail service" }))]
 pub(crate) struct Decision {
     /// Who.
     by: String,
@@ -41,6 +42,10 @@ pub(crate) struct Decision {
 /// Somebody vouches for a version.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "keyId": "ada",
+    "signature": "QoYj5DW9QVos7OvQZ0RPUuVjexL8UMhr9rpMC0/0gQqj84/xV2jG3RuxJcUsDQSOhKAnjYRaYvRddsKGfl/2BQ==",
+}))]
 pub(crate) struct SignatureRequest {
     /// Which of the policy's keys.
     key_id: String,
@@ -61,6 +66,7 @@ pub(crate) struct DiffQuery {
 /// What garbage collection may take.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "by": "ada", "dryRun": true, "yankedForMs": 86_400_000 }))]
 pub(crate) struct CollectRequest {
     /// Who asks for it.
     by: String,
@@ -119,7 +125,8 @@ pub(crate) async fn approve(
 
 /// Takes a version back: no new workflow version locks it, and executions that have it go on.
 #[utoipa::path(post, path = "/api/plugins/{team}/{name}/{version}/yank", operation_id = "yank_plugin",
-    params(("team" = String, Path), ("name" = String, Path), ("version" = String, Path)), request_body = Decision,
+    params(("team" = String, Path), ("name" = String, Path), ("version" = String, Path)),
+    request_body(content = Decision, example = json!({ "by": "ada", "reason": "it greets people twice" })),
     responses((status = 200, body = Object), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn yank(
     State(state): Shared,

@@ -21,6 +21,7 @@ mod control;
 mod dead_letters;
 mod definitions;
 mod document;
+mod document_examples;
 mod endings;
 mod examples;
 mod exposition;
