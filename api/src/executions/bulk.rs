@@ -124,9 +124,11 @@ pub(crate) struct BulkView {
     matched: usize,
     /// How many it has come to.
     acted: i32,
-    /// How many of those, or of their forks, have failed since; and how many could not be forked.
+    /// How many of those were skipped, because it makes no sense for them: what has succeeded is not retried.
+    skipped: i64,
+    /// How many of the others, or of their forks, have failed since; and how many could not be forked.
     failed: i64,
-    /// Why it stopped, or why some could not be forked.
+    /// Why it stopped; or how many were skipped or could not be forked, and why the first.
     message: Option<String>,
     /// The first executions. Only of a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -138,7 +140,7 @@ pub(crate) struct BulkView {
     finished_at: Option<DateTime<Utc>>,
 }
 
-/// Does something to many executions. Where it makes no sense for one, nothing happens to that one.
+/// Does something to many executions. Where it makes no sense for one, that one is skipped and counted.
 #[utoipa::path(post, path = "/api/executions/bulk", operation_id = "begin_bulk_action", request_body = BulkRequest, responses(
     (status = 200, body = BulkView, description = "a dry run"),
     (status = 202, body = BulkView),
@@ -173,6 +175,7 @@ pub(crate) async fn carry_out(
         status: status.to_owned(),
         matched,
         acted: 0,
+        skipped: 0,
         failed: 0,
         message: None,
         sample,
@@ -267,6 +270,7 @@ pub(crate) async fn get(
         status: it.status,
         matched: usize::try_from(it.matched).unwrap_or(0),
         acted: it.acted,
+        skipped: it.skipped,
         failed: it.failed,
         message: it.message,
         sample: Vec::new(),

@@ -255,3 +255,50 @@ async fn first_ones_that_had_ended_before_hold_up_no_pause_and_no_cancellation()
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_for_which_it_makes_no_sense_are_skipped_and_it_says_why() {
+    let (server, upstream) = (Server::working().await, Upstream::broken().await);
+    failed(&server, &upstream, 1).await;
+    let broken = server.get("/api/executions?status=failed").await.body["items"][0]["id"].clone();
+    upstream.mend();
+    let well = server.run("w", json!({})).await["id"].clone();
+    let nobody = "01890000-0000-7000-8000-000000000000";
+    let calls = upstream.keys().len();
+
+    let request = json!({ "action": "retry", "ids": [well, broken, nobody] });
+    let path = bulk(&server, request).await;
+    let done = server.until(&path, "/status", "done").await;
+    let counts = ["matched", "acted", "skipped", "failed"].map(|it| done[it].as_i64().unwrap());
+    assert_eq!(counts, [3, 3, 2, 0], "{done}");
+    let first = format!("execution {} has succeeded", well.as_str().unwrap());
+    assert_eq!(done["message"], format!("2 skipped, the first because {first}"));
+    let broken = broken.as_str().unwrap();
+    server.until(&format!("/api/executions/{broken}"), "/status", "succeeded").await;
+    assert_eq!(upstream.keys().len(), calls + 1, "what had succeeded was left alone");
+    assert_eq!(server.number("select count(*) from queue").await, 0, "and was never due again");
+    assert_eq!(server.number("select count(*) from inbox").await, 0);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_skipped_is_none_of_the_first_ones() {
+    let (server, upstream) = (Server::working().await, Upstream::broken().await);
+    failed(&server, &upstream, 2).await;
+    let list = server.get("/api/executions?status=failed").await.body;
+    let broken = ["/items/0/id", "/items/1/id"].map(|it| list.pointer(it).unwrap().clone());
+    upstream.mend();
+    let well = server.run("w", json!({})).await["id"].clone();
+    upstream.spoil();
+    let request = json!({ "action": "retry", "ids": [well, well, broken[0], broken[1]], "canary": 1, "stopAbove": 0 });
+    let stopped = server.until(&bulk(&server, request.clone()).await, "/status", "stopped").await;
+    let counts = ["acted", "skipped", "failed"].map(|it| stopped[it].as_i64().unwrap());
+    assert_eq!((counts, &stopped["message"]), ([3, 2, 1], &json!("1 of 1 have failed")));
+
+    upstream.mend();
+    let done = server.until(&bulk(&server, request).await, "/status", "done").await;
+    let counts = ["acted", "skipped", "failed"].map(|it| done[it].as_i64().unwrap());
+    assert_eq!(counts, [4, 2, 0], "{done}");
+    server.until("/api/executions?status=succeeded", "/items/2/status", "succeeded").await;
+    server.stop().await;
+}

@@ -54,6 +54,11 @@ impl Upstream {
         self.seen.mended.store(true, Ordering::SeqCst);
     }
 
+    /// From now on it answers 500 again.
+    pub(crate) fn spoil(&self) {
+        self.seen.mended.store(false, Ordering::SeqCst);
+    }
+
     /// Waits until it has been called.
     pub(crate) async fn called(&self) {
         self.seen.calls.subscribe().wait_for(|calls| *calls > 0).await.unwrap();

@@ -142,7 +142,11 @@ fn report(action: &Value, as_json: bool) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     let (of, status) = (executions(&action["matched"]), output::of_status(&status));
-    output::line(format!("{status}: {acted} of {of}, {} failed since", action["failed"]))?;
+    let skipped = match action["skipped"].as_u64().unwrap_or(0) {
+        0 => String::new(),
+        some => format!("{some} skipped, "),
+    };
+    output::line(format!("{status}: {acted} of {of}, {skipped}{} failed since", action["failed"]))?;
     if !action["message"].is_null() {
         output::line(output::tame(&text(&action["message"])))?;
     }

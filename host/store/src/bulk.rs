@@ -1,5 +1,7 @@
 //! Actions on many executions, carried out bit by bit, and failures of a kind.
 
+mod skipping;
+
 use chrono::{DateTime, Utc};
 use engine::fork::ForkOrder;
 use engine::machine::Fact;
@@ -62,11 +64,13 @@ pub struct BulkAction {
     pub matched: i32,
     /// How many it has come to.
     pub acted: i32,
-    /// How many of those, or of their forks, have ended badly since; and how many could not be forked.
+    /// How many of those were told nothing, because it would have made no sense.
+    pub skipped: i64,
+    /// How many of the others, or of their forks, have ended badly since; and how many could not be forked.
     pub failed: i64,
     /// The first forks that it has made.
     pub forks: Vec<Uuid>,
-    /// Why it stopped.
+    /// Why it stopped, or why some were skipped or could not be forked.
     pub message: Option<String>,
     /// When it began.
     pub created_at: DateTime<Utc>,
@@ -167,6 +171,7 @@ impl Store {
             status: row.status,
             matched: row.matched,
             acted: row.acted,
+            skipped: row.skipped,
             failed: row.failed,
             forks: row.forks,
             message: row.message,
@@ -272,10 +277,18 @@ pub struct BulkStep {
 }
 
 impl BulkStep {
-    /// Tells the executions something. Returns whether there may be more to do at once.
+    /// Tells something to the executions for which it makes sense, and notes why not to the others. Returns whether there
+    /// may be more to do at once.
     pub async fn tell(mut self, fact: &Fact, wakeups: &Wakeups) -> Result<bool, StoreError> {
+        let refusals = self.senseless(fact).await?;
+        let told = self.executions.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+        let told: Vec<_> = told.map(|(id, _)| *id).collect();
+        if told.len() < refusals.len() {
+            let forks = vec![None; refusals.len()];
+            self.note(&forks, &refusals).await?;
+        }
         let mut letters = Letters::default();
-        for id in &self.executions {
+        for id in &told {
             letters.add(*id, fact);
         }
         // What has ended has no place in the queue; a retry needs one.
@@ -283,7 +296,7 @@ impl BulkStep {
             "insert into queue (execution_id, namespace_id, due_at)
              select id, namespace_id, now() from executions where id = any ($1)
              on conflict do nothing",
-            &self.executions,
+            &told,
         )
         .execute(&mut *self.transaction)
         .await?;
@@ -305,20 +318,30 @@ impl BulkStep {
         }
         let ids: Vec<_> = forks.iter().map(|it| it.as_ref().ok().map(|fork| fork.id)).collect();
         let refusals: Vec<_> = forks.iter().map(|it| it.as_ref().err().cloned()).collect();
+        self.note(&ids, &refusals).await?;
+        let more = self.advance().await?;
+        wakeups.work(ids.iter().flatten().count());
+        Ok(more)
+    }
+
+    /// Notes what became of each execution.
+    async fn note(
+        &mut self,
+        forks: &[Option<Uuid>],
+        refusals: &[Option<String>],
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "update bulk_items i set fork_id = f.id, refusal = f.refusal
              from unnest($3::uuid[], $4::text[]) with ordinality as f (id, refusal, place)
              where i.action_id = $1 and i.number = $2::integer + f.place::integer",
             self.action_id,
             self.acted,
-            &ids as &[Option<Uuid>],
-            &refusals as &[Option<String>],
+            forks as &[Option<Uuid>],
+            refusals as &[Option<String>],
         )
         .execute(&mut *self.transaction)
         .await?;
-        let more = self.advance().await?;
-        wakeups.work(ids.iter().flatten().count());
-        Ok(more)
+        Ok(())
     }
 
     async fn advance(mut self) -> Result<bool, StoreError> {
@@ -334,7 +357,11 @@ impl BulkStep {
         if stopped {
             finish(&mut self.transaction, self.action_id, "stopped", self.stop.as_deref()).await?;
         } else if self.acted + count >= self.matched {
-            let refused = refusals(&mut self.transaction, self.action_id).await?;
+            let what = match self.order {
+                BulkOrder::Tell(_) => "skipped",
+                BulkOrder::Fork(_) => "could not be forked",
+            };
+            let refused = refusals(&mut self.transaction, self.action_id, what).await?;
             finish(&mut self.transaction, self.action_id, "done", refused.as_deref()).await?;
         }
         self.transaction.commit().await?;
@@ -342,10 +369,11 @@ impl BulkStep {
     }
 }
 
-/// What there is to say about those that could not be forked.
+/// What there is to say about those with which this happened.
 async fn refusals(
     connection: &mut PgConnection,
     action_id: Uuid,
+    what: &str,
 ) -> Result<Option<String>, StoreError> {
     let row = sqlx::query!(
         r#"select count(*) as "count!", (array_agg(refusal order by number))[1] as first
@@ -354,9 +382,7 @@ async fn refusals(
     )
     .fetch_one(connection)
     .await?;
-    Ok(row
-        .first
-        .map(|first| format!("{} could not be forked, the first because {first}", row.count)))
+    Ok(row.first.map(|first| format!("{} {what}, the first because {first}", row.count)))
 }
 
 fn json_text(value: &impl serde::Serialize) -> String {
