@@ -36,9 +36,9 @@ pub(crate) struct LiveDocument {
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ramp {
-    version: i32,
+    pub(crate) version: i32,
     /// 0 to 100.
-    percent: i32,
+    pub(crate) percent: i32,
 }
 
 /// Says which version new executions run. Those under way stay on theirs.

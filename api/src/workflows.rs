@@ -20,6 +20,7 @@ use crate::extract::{JsonBytes, QueryOf, page_size};
 use crate::plugins::life::check_words;
 use crate::publish::{self, Publishable};
 use crate::router::Shared;
+use crate::versions::Ramp;
 
 /// One published version of a workflow.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,7 +59,12 @@ pub(crate) struct WorkflowView {
     id: Uuid,
     name: String,
     latest_version: i32,
+    /// The version that new executions run; the newest, unless another was made live.
+    live_version: i32,
+    /// Another version for a part of them.
+    ramp: Option<Ramp>,
     created_at: DateTime<Utc>,
+    /// When the newest version was published.
     updated_at: DateTime<Utc>,
 }
 
@@ -68,6 +74,8 @@ impl From<Workflow> for WorkflowView {
             id: it.id,
             name: it.name,
             latest_version: it.latest_version,
+            live_version: it.live_version.unwrap_or(it.latest_version),
+            ramp: it.ramp_version.map(|version| Ramp { version, percent: it.ramp_percent }),
             created_at: it.created_at,
             updated_at: it.updated_at,
         }

@@ -192,6 +192,8 @@ pub(crate) struct WorkflowsOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkflowsCommand {
+    /// List workflows by name, as `workflows` alone does.
+    List(ListWorkflowsOptions),
     /// Publish definitions: a new workflow, or a new version of one that exists.
     Push {
         /// Definitions (.json).
@@ -221,11 +223,8 @@ pub(crate) enum WorkflowsCommand {
         /// The new version.
         to: i32,
     },
-    /// Show the newest version of a workflow.
-    Show {
-        /// Id or name.
-        workflow: String,
-    },
+    /// Show the newest version of a workflow, or another.
+    Show(ShowWorkflowOptions),
     /// Write definitions as files that `import` and `apply` read.
     Export(ExportWorkflowsOptions),
     /// Publish definitions that differ from the newest on the server: all of them, or none if one is not valid.

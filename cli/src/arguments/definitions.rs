@@ -23,6 +23,28 @@ pub(crate) struct ApplyOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ListWorkflowsOptions {
+    /// How many [default: all].
+    #[arg(long)]
+    pub(crate) limit: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
+pub(crate) struct ShowWorkflowOptions {
+    /// Id or name.
+    pub(crate) workflow: String,
+    /// Another version than the newest.
+    #[arg(
+        long = "version",
+        id = "workflow_version",
+        value_name = "VERSION",
+        alias = "workflow-version"
+    )]
+    pub(crate) version: Option<i32>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ExportWorkflowsOptions {
     /// Ids or names.
     #[arg(required_unless_present = "all", conflicts_with = "all")]

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::apply;
 use super::executions::text;
 use crate::arguments::{
-    ArchiveWorkflowsOptions, MigrateExecutionsOptions, WorkflowsCommand, WorkflowsOptions,
+    ArchiveWorkflowsOptions, MigrateExecutionsOptions, ShowWorkflowOptions, WorkflowsCommand,
+    WorkflowsOptions,
 };
 use crate::client::{Client, encoded, narrowed, problem};
 use crate::moment::ago;
@@ -22,9 +23,13 @@ pub(crate) async fn workflows(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     match options.command {
-        None => list(client, as_json).await?,
-        Some(WorkflowsCommand::Show { workflow }) => {
-            output::json(&client.get(&format!("/api/workflows/{workflow}")).await?)?;
+        None => list(u32::MAX, client, as_json).await?,
+        Some(WorkflowsCommand::List(options)) => {
+            list(options.limit.unwrap_or(u32::MAX), client, as_json).await?;
+        }
+        Some(WorkflowsCommand::Show(ShowWorkflowOptions { workflow, version })) => {
+            let version = version.map_or_else(String::new, |number| format!("/versions/{number}"));
+            output::json(&client.get(&format!("{}{version}", path_of(&workflow))).await?)?;
         }
         Some(WorkflowsCommand::Live { workflow, version, ramp, percent }) => {
             let answer = live(client, &workflow, version, ramp.zip(percent)).await?;
@@ -154,19 +159,31 @@ pub(crate) async fn migrate_executions(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(client: &Client, as_json: bool) -> anyhow::Result<()> {
-    let items = client.items("/api/workflows", u32::MAX).await?.items;
+async fn list(limit: u32, client: &Client, as_json: bool) -> anyhow::Result<()> {
+    let page = client.items("/api/workflows", limit).await?;
     if as_json {
-        return output::json(&Value::Array(items));
+        return output::json(&Value::Array(page.items));
     }
     let row = |it: &Value| {
-        vec![text(&it["name"]), text(&it["latestVersion"]), ago(&it["updatedAt"]), text(&it["id"])]
+        let (newest, live) = (text(&it["latestVersion"]), live_in_short(it));
+        vec![text(&it["name"]), newest, live, ago(&it["updatedAt"]), text(&it["id"])]
     };
     output::table(
-        &["NAME", "VERSION", "PUBLISHED", "ID"],
-        items.iter().map(row).collect(),
+        &["NAME", "VERSION", "LIVE", "PUBLISHED", "ID"],
+        page.items.iter().map(row).collect(),
         "no workflows; publish one: stateflow workflows push FILE",
-    )
+    )?;
+    page.say_if_there_are_more();
+    Ok(())
+}
+
+/// The version that new executions run, and the one that a part of them runs.
+fn live_in_short(workflow: &Value) -> String {
+    let live = text(&workflow["liveVersion"]);
+    match &workflow["ramp"] {
+        Value::Null => live,
+        ramp => format!("{live}, {} % {}", ramp["percent"], ramp["version"]),
+    }
 }
 
 /// Creates the workflow, or publishes a new version if there is one of its name.

@@ -117,3 +117,43 @@ async fn what_is_exported_can_be_imported() {
     operator.fails(2, "stateflow workflows export");
     operator.fails(1, "stateflow workflows export nothing");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workflows_are_listed_with_what_is_live_and_each_version_is_shown() {
+    let operator = Operator::on_duty().await;
+    // `workflows` alone is for people; scripts say what they want.
+    let listed = operator.succeeds("stateflow workflows list --json");
+    assert_eq!(listed, operator.succeeds("stateflow workflows --json"));
+    let live = || {
+        let listed = operator.succeeds("stateflow workflows list --json");
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let orders = listed.as_array().unwrap().iter().find(|it| it["name"] == "orders").unwrap();
+        (orders["latestVersion"].clone(), orders["liveVersion"].clone(), orders["ramp"].clone())
+    };
+    assert_eq!(live(), (2.into(), 2.into(), Value::Null));
+    operator.succeeds("stateflow workflows live orders 1 --ramp 2 --percent 10");
+    let ramp = serde_json::json!({ "version": 2, "percent": 10 });
+    assert_eq!(live(), (2.into(), 1.into(), ramp));
+    let table = operator.succeeds("stateflow workflows list");
+    let orders = table.lines().find(|line| line.starts_with("orders")).unwrap();
+    assert!(orders.contains(" 2 ") && orders.contains(" 1, 10 % 2 "), "{table}");
+
+    let first = operator.shell("stateflow workflows list --limit 1");
+    assert_eq!(String::from_utf8_lossy(&first.stdout).lines().count(), 2, "a heading and one");
+    assert!(String::from_utf8_lossy(&first.stderr).contains("there are more"), "{first:?}");
+    let all = operator.shell("stateflow workflows list --limit 3");
+    assert!(all.stderr.is_empty(), "{all:?}");
+
+    let shown = |options: &str| -> (Value, Value) {
+        let text = operator.succeeds(&format!("stateflow workflows show orders {options}"));
+        let shown: Value = serde_json::from_str(&text).unwrap();
+        let url = &shown["definition"]["steps"][0]["config"]["url"];
+        (shown["version"].clone(), url.clone())
+    };
+    assert_eq!(shown(""), (2.into(), "http://127.0.0.1:1/v2".into()));
+    assert_eq!(shown("--version 1"), (1.into(), "http://127.0.0.1:1/".into()));
+    assert_eq!(shown("--workflow-version 1"), shown("--version 1"));
+    let said = operator.fails(1, "stateflow workflows show orders --version 3");
+    assert!(said.contains("NOT_FOUND"), "{said}");
+    operator.fails(2, "stateflow workflows show orders --version newest");
+}
