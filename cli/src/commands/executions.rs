@@ -54,9 +54,9 @@ pub(crate) async fn run(
         options.wait.then(|| Progress::unknown(&format!("running {}", options.workflow)));
     let mut answer = client.post(&path, &request).await?;
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
-    if options.wait && !ended(&answer) {
-        output::note(&format!("waiting for {id}"));
-        answer = follow(client, &id, progress.as_ref()).await?;
+    if let Some(progress) = progress.as_ref().filter(|_| !ended(&answer)) {
+        progress.note(&format!("waiting for {id}"));
+        answer = follow(client, &id, progress).await?;
     }
     drop(progress);
     if as_json || options.wait {
@@ -92,15 +92,13 @@ fn ended(execution: &Value) -> bool {
     matches!(execution["status"].as_str(), Some("succeeded" | "failed" | "cancelled"))
 }
 
-async fn follow(client: &Client, id: &str, progress: Option<&Progress>) -> anyhow::Result<Value> {
+async fn follow(client: &Client, id: &str, progress: &Progress) -> anyhow::Result<Value> {
     loop {
         let execution = client.get(&format!("/api/executions/{id}")).await?;
         if ended(&execution) {
             return Ok(execution);
         }
-        if let Some(progress) = progress {
-            progress.say(what_it_does(&execution));
-        }
+        progress.say(what_it_does(&execution));
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -89,11 +89,12 @@ fn purge_request(dry_run: bool) -> Value {
 
 /// Cancels all of them, and waits until they have ended: what they still do as long as they have not would be left behind.
 async fn cancel(client: &Client, before: u64) -> anyhow::Result<()> {
-    let progress = Progress::of(before, "cancelling");
     for status in LIVE {
         let begun = client.post("/api/executions/bulk", &cancellation(status, false)).await?;
         bulk::follow(client, &text(&begun["id"]), "cancelling").await?;
     }
+    // Not before: following an action has a bar of its own.
+    let progress = Progress::of(before, "cancelling");
     let until = Instant::now() + PATIENCE;
     loop {
         let left = live(client).await?;

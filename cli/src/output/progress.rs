@@ -61,6 +61,11 @@ impl Progress {
         self.bar.set_message(what);
     }
 
+    /// Says something that stays, above what is drawn over.
+    pub(crate) fn note(&self, text: &str) {
+        self.bar.suspend(|| super::note(text));
+    }
+
     /// What says so from elsewhere.
     pub(crate) fn sayer(&self) -> impl Fn(String) + Send + use<> {
         let bar = self.bar.clone();

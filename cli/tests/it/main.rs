@@ -5,6 +5,7 @@ mod door;
 mod ledger;
 mod operator;
 mod processes;
+mod terminal;
 mod workbench;
 
 mod commit_boundaries;
@@ -22,6 +23,7 @@ mod outputs;
 mod overload;
 mod plugins;
 mod presentation;
+mod progress;
 mod questions;
 mod report;
 mod runbooks;

@@ -1,39 +1,22 @@
 //! What people see: on a terminal of some size, in a pipe, without colours; and what a closed pipe does.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
-
-use nix::pty::{Winsize, openpty};
+use std::process::Command;
 
 use crate::development::STATEFLOW;
 use crate::operator::Operator;
+use crate::terminal::Terminal;
 
 /// What a terminal of so many columns shows of a command.
 fn on_terminal(operator: &Operator, columns: u16, arguments: &[&str], no_color: bool) -> String {
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    let terminal = openpty(Some(&size), None).unwrap();
-    let ours = |it: &OwnedFd| Stdio::from(it.try_clone().unwrap());
     let mut command = Command::new(STATEFLOW);
     command.args(arguments).env("STATEFLOW_URL", operator.url()).env("TERM", "xterm-256color");
     command.env_remove("NO_COLOR").env_remove("COLORTERM");
     if no_color {
         command.env("NO_COLOR", "1");
     }
-    command.stdin(ours(&terminal.slave)).stdout(ours(&terminal.slave));
-    let mut child = command.stderr(ours(&terminal.slave)).spawn().unwrap();
-    drop(command);
-    drop(terminal.slave);
-    let mut shown = Vec::new();
-    let mut buffer = [0; 4096];
-    let mut master = File::from(terminal.master);
-    // Linux answers with an error once nobody has the other side any more.
-    while let Ok(read @ 1..) = master.read(&mut buffer) {
-        shown.extend_from_slice(&buffer[..read]);
-    }
-    assert!(child.wait().unwrap().success(), "{}", String::from_utf8_lossy(&shown));
-    String::from_utf8(shown).unwrap().replace("\r\n", "\n")
+    let left = Terminal::run(command, columns).end();
+    assert_eq!(left.code, Some(0), "{}", left.written);
+    left.written.replace("\r\n", "\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,57 +1,38 @@
 //! Commands that ask before they do what cannot be undone, and changes that somebody else has overtaken meanwhile.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use nix::pty::openpty;
 use serde_json::Value;
 
 use crate::development::STATEFLOW;
 use crate::operator::Operator;
+use crate::terminal::Terminal;
 
 /// What ends the input of a terminal: Ctrl-D at the beginning of a line.
 const END_OF_INPUT: &str = "\u{4}";
 
 /// A command that has asked somebody at a terminal and waits for the answer.
 struct Asked {
-    child: Child,
-    terminal: File,
+    terminal: Terminal,
     shown: String,
 }
 
 impl Asked {
     fn by(operator: &Operator, arguments: &str) -> Self {
-        let terminal = openpty(None, None).unwrap();
-        let side = |it: &OwnedFd| Stdio::from(it.try_clone().unwrap());
         let mut command = Command::new(STATEFLOW);
         command.args(arguments.split(' ')).current_dir(operator.folder.path());
         command.env("STATEFLOW_URL", operator.url()).env("NO_COLOR", "1");
         command.env("XDG_CONFIG_HOME", operator.folder.path().join("config"));
-        command.stdin(side(&terminal.slave)).stdout(side(&terminal.slave));
-        let child = command.stderr(side(&terminal.slave)).spawn().unwrap();
-        let mut asked = Self { child, terminal: File::from(terminal.master), shown: String::new() };
-        drop((command, terminal.slave));
-        while !asked.shown.ends_with("[y/N] ") {
-            assert!(asked.read(), "it did not ask: {}", asked.shown);
-        }
-        asked
-    }
-
-    /// Takes in what is shown next; false once nobody has the terminal any more, which Linux says with an error.
-    fn read(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        let read = self.terminal.read(&mut buffer).unwrap_or(0);
-        self.shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
-        read > 0
+        let mut terminal = Terminal::run(command, 120);
+        let shown = terminal.until(|screen| screen.ends_with("[y/N]"));
+        Self { terminal, shown }
     }
 
     /// Answers. How the command ends, and all that it has shown.
     fn answer(mut self, answer: &str) -> (Option<i32>, String) {
-        self.terminal.write_all(answer.as_bytes()).unwrap();
-        while self.read() {}
-        (self.child.wait().unwrap().code(), self.shown)
+        self.terminal.type_in(answer);
+        let left = self.terminal.end();
+        (left.code, left.written)
     }
 }
 
