@@ -145,6 +145,7 @@ pub(crate) struct BulkView {
     (status = 200, body = BulkView, description = "a dry run"),
     (status = 202, body = BulkView),
     (status = 400, body = Problem),
+    (status = 404, body = Problem, description = "the filter names a workflow that does not exist"),
     (status = 422, body = Problem, description = "it would be for too many"),
 ))]
 pub(crate) async fn begin(

@@ -97,6 +97,8 @@ async fn what_cannot_be_meant_is_refused() {
     ] {
         server.post("/api/executions/bulk", &body).await.is_problem(400, "REQUEST_INVALID");
     }
+    let unknown = json!({ "action": "retry", "filter": { "workflow": "unknown" } });
+    server.post("/api/executions/bulk", &unknown).await.is_problem(404, "NOT_FOUND");
     let ids: Vec<_> =
         (0..100_001_u128).map(|n| format!("00000000-0000-7000-8000-{n:012}")).collect();
     let dry = |ids: &[String]| json!({ "action": "retry", "ids": ids, "dryRun": true });
