@@ -5,11 +5,9 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
-use futures::TryStreamExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -23,8 +21,6 @@ pub(crate) const PIECE_BYTES: usize = 1 << 10;
 const COPIES: usize = 3;
 /// How long a body may take to arrive: it holds room meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the body of a caller who is turned away may take.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A body that needs room.
 pub(crate) trait Admissible: DeserializeOwned {
@@ -45,17 +41,9 @@ impl<T: Admissible> FromRequest<ApiState> for Admitted<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
-        match state.admit(size::<T>(request.headers()) * COPIES) {
-            Ok(room) => {
-                let JsonBody(body) =
-                    in_time(PATIENCE, JsonBody::from_request(request, state)).await?;
-                Ok(Self { body, room })
-            }
-            Err(error) => {
-                discard(request.into_body(), T::MOST_BYTES, LITTLE_PATIENCE).await;
-                Err(error)
-            }
-        }
+        let room = state.admit(size::<T>(request.headers()) * COPIES)?;
+        let JsonBody(body) = in_time(PATIENCE, JsonBody::from_request(request, state)).await?;
+        Ok(Self { body, room })
     }
 }
 
@@ -76,26 +64,9 @@ pub(crate) async fn in_time<T>(
     tokio::time::timeout(patience, reading).await.map_err(late)?
 }
 
-/// Reads a body and keeps none of it. An answer to a caller who is still sending, on a connection that closes, is lost
-/// with the connection (RFC 9112, section 9.6).
-async fn discard(body: Body, most: usize, patience: Duration) {
-    let mut pieces = body.into_data_stream();
-    let reading = async {
-        let mut read = 0;
-        // A caller who has gone hears no answer either.
-        while let Ok(Some(piece)) = pieces.try_next().await {
-            read += piece.len();
-            if read > most {
-                return;
-            }
-        }
-    };
-    drop(tokio::time::timeout(patience, reading).await);
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::body::Bytes;
+    use axum::body::{Body, Bytes};
     use futures::stream;
     use serde_json::Value;
 
@@ -112,13 +83,5 @@ mod tests {
         let little = Duration::from_millis(10);
         let reading = JsonBody::<Value>::from_request(Request::new(endless()), &());
         assert!(in_time(little, reading).await.is_err());
-        discard(endless(), 100, little).await;
-    }
-
-    #[tokio::test]
-    async fn no_more_is_discarded_than_the_call_takes() {
-        let endless =
-            stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789")));
-        discard(Body::from_stream(endless), 95, Duration::MAX).await;
     }
 }

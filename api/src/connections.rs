@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::leftovers;
 use crate::router::router;
 use crate::state::ApiState;
 
@@ -30,8 +31,10 @@ type Accepted = (TcpStream, SocketAddr);
 const MOST_CONNECTIONS: usize = 4_096;
 /// What a connection may hold of what it has received, in bytes. A request's head has to fit in.
 const BUFFER_BYTES: usize = 64 << 10;
-/// How long a request's head may take to arrive.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection may be quiet between two requests, and a request's head may take to arrive. Clients keep unused
+/// connections for up to 90 s (Go's `net/http`, Rust's `reqwest`), and they have to be the ones who close: what is sent on
+/// a connection that is being closed is lost, and its sender cannot know whether it was done.
+const QUIET_PATIENCE: Duration = Duration::from_mins(2);
 /// How long what was sent may stay untaken.
 const DEAF_PATIENCE: Duration = Duration::from_mins(1);
 /// How long open connections may take to end at shutdown.
@@ -109,13 +112,19 @@ fn talk(
     #[cfg(target_os = "linux")]
     drop(SockRef::from(&stream).set_tcp_user_timeout(Some(DEAF_PATIENCE)));
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (mut request, leftovers) = leftovers::attend(request);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.call(request)
+        let answering = router.call(request);
+        async move {
+            let answer = answering.await?;
+            leftovers.discard(answer.status()).await;
+            Ok(answer)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(QUIET_PATIENCE)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
 }

@@ -28,6 +28,7 @@ mod workflows;
 mod admission;
 mod conditional;
 mod idempotency;
+mod leftovers;
 mod publish;
 mod rate_limit;
 pub use rate_limit::RateLimit;

@@ -88,14 +88,37 @@ async fn a_body_of_twenty_megabytes_is_refused_where_one_has_its_place() {
     let large = format!("{{\"input\": \"{}\"}}", "x".repeat(20 << 20));
     for path in ["/api/workflows/w/execute", "/api/workflows", "/api/events", "/api/dlq/purge"] {
         let request = server.request(Method::POST, path).header("content-type", "application/json");
-        // A server that has said no may close before all is sent.
-        if let Ok(answer) = request.body(large.clone()).send().await {
-            assert_eq!(answer.status(), 413, "{path}");
-        }
-        send(server.request(Method::GET, "/api/health")).await;
+        send(request.body(large.clone())).await.is_problem(413, "TOO_LARGE");
     }
     let deep = format!("{{\"input\": {}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
     server.post_text("/api/workflows/w/execute", deep).await.is_problem(400, "REQUEST_INVALID");
     assert_eq!(server.number("select count(*) from stateflow.executions").await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_says_everything_first_hears_why_it_was_refused() {
+    let server = Server::start().await;
+    let page = vec![b'x'; 20 << 20];
+    for (path, status) in
+        [("/api/workflows", "415"), ("/api/nothing", "404"), ("/api/events", "413")]
+    {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let length = page.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: text/html\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&page).await.unwrap();
+        // The connection is as good as before.
+        stream
+            .write_all(b"GET /api/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        assert!(answers.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answers}");
+        assert!(answers.contains("HTTP/1.1 200 OK"), "{path}: {answers}");
+    }
     server.stop().await;
 }
