@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use engine::control::{ControlType, regions};
-use engine::definition::{Definition, MAX_DEFINITION_BYTES, MAX_STEPS};
+use engine::definition::{Definition, MAX_STEPS};
 use engine::diagnostic::Diagnostic;
 use engine::plan::{LockedPlugin, PluginLock};
 use engine::policy::PolicyPair;
 use engine::step_type::{PluginReference, StepType};
-use engine::validate::{CatalogEntry, StepCatalog, validate_text};
+use engine::validate::{CatalogEntry, StepCatalog, legible, validate_text};
 use native::NativeSteps;
 use semver::Version;
 use serde_json::Value;
@@ -189,10 +189,9 @@ fn unusable(plugin: &Plugin, policies: &PolicyPair) -> Option<String> {
     (missing > 0).then(|| format!("{missing} signature(s) missing"))
 }
 
-/// Every `type` of a step, as written, blocks included. Text that is not a definition has none; validation says why.
+/// Every `type` of a step that can be read, as written, blocks included: also where validation refuses something else.
 fn step_types(text: &str) -> Vec<String> {
-    let definition = serde_json::from_str(text).ok().filter(|_| text.len() <= MAX_DEFINITION_BYTES);
-    let regions = definition.map_or_else(Vec::new, |definition| regions(&definition));
+    let regions = legible(text).map_or_else(Vec::new, |definition| regions(&definition));
     let steps = regions.into_iter().flat_map(|region| region.steps);
     steps.take(MAX_STEPS).map(|step| step.step_type).collect()
 }

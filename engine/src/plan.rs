@@ -179,14 +179,21 @@ impl Plan {
         version: i32,
         lock: &PluginLock,
     ) -> Result<Self, Vec<PointedError>> {
+        let (plan, errors) = Self::outline(definition, version, lock);
+        if errors.is_empty() { Ok(plan) } else { Err(errors) }
+    }
+
+    /// As much of it as can be parsed, and all problems. With problems it is good for being judged, and not for running.
+    pub(crate) fn outline(
+        definition: &Definition,
+        version: i32,
+        lock: &PluginLock,
+    ) -> (Self, Vec<PointedError>) {
         let mut errors = Vec::new();
         let regions = regions(definition);
         let mut drafts: Vec<_> =
             regions.iter().map(|region| Draft::of(region, lock, &mut errors)).collect();
         let triggers = triggers(definition, &mut errors);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
         let on_failure = hand_down(&regions, &mut drafts);
         let vars = Arc::new(definition.vars.clone());
         let mut plans = drafts.into_iter().map(|draft| Self {
@@ -208,7 +215,9 @@ impl Plan {
         let blocks = names.zip(plans.map(Arc::new)).collect();
         let (deadline_ms, input_schema) = (definition.deadline_ms, definition.input_schema.clone());
         let searchable = definition.searchable.clone();
-        Ok(Self { deadline_ms, input_schema, searchable, triggers, on_failure, blocks, ..whole })
+        let plan =
+            Self { deadline_ms, input_schema, searchable, triggers, on_failure, blocks, ..whole };
+        (plan, errors)
     }
 
     /// The plan of a region: a block's by its name, or all of it.
@@ -271,7 +280,7 @@ impl Draft {
             steps.extend(At { pointer, errors }.step(step, lock));
         }
         let mut at = At { pointer: region.pointer.clone(), errors };
-        let output = region.output.as_ref().and_then(|value| at.template("/output", value));
+        let output = region.output.as_ref().map(|value| at.template("/output", value));
         let first = region.steps.first().map(|step| step.id.clone()).unwrap_or_default();
         Self { first, output, steps }
     }
@@ -329,7 +338,7 @@ impl At<'_> {
     fn step(&mut self, step: &Step, lock: &PluginLock) -> Option<PlannedStep> {
         let retry = step.retry();
         let when = self.expression("/when", step.when.as_deref());
-        let output = step.output.as_ref().and_then(|value| self.template("/output", value));
+        let output = step.output.as_ref().map(|value| self.template("/output", value));
         let retry_when = self.expression("/retryPolicy/when", retry.when.as_deref());
         let kind = match step.step_type.parse::<StepType>() {
             Ok(kind) => kind,
@@ -340,7 +349,10 @@ impl At<'_> {
         };
         let work = match kind {
             StepType::Control(control) => self.control(control, step),
-            _ => self.template("/config", &Value::Object(step.config.clone())).map(Work::Attempt),
+            _ => {
+                let config = Value::Object(step.config.clone());
+                Some(Work::Attempt(self.template("/config", &config)))
+            }
         };
         Some(PlannedStep {
             step: step.clone(),
@@ -369,43 +381,43 @@ impl At<'_> {
                 Work::Switch { cases: self.cases(&switch.cases)?, default: switch.default }
             }
             Control::Transform(transform) => {
-                Work::Transform(self.template("/config/value", &transform.value)?)
+                Work::Transform(self.template("/config/value", &transform.value))
             }
             Control::Wait(Wait { duration_ms: Some(duration), .. }) => {
-                Work::WaitFor(self.template("/config/durationMs", &duration)?)
+                Work::WaitFor(self.template("/config/durationMs", &duration))
             }
             Control::Wait(wait @ (Wait { event: Some(_), .. } | Wait { token: Some(_), .. })) => {
                 Work::Hear(Box::new(self.message_wait(wait)?))
             }
-            Control::Approval(approval) => Work::Hear(Box::new(self.approval(approval)?)),
+            Control::Approval(approval) => Work::Hear(Box::new(self.approval(approval))),
             Control::Emit(emit) => Work::Emit {
-                event: self.template("/config/event", &emit.event.into())?,
-                data: self.maybe("/config/data", emit.data.as_ref())?,
+                event: self.template("/config/event", &emit.event.into()),
+                data: self.maybe("/config/data", emit.data.as_ref()),
             },
             Control::Wait(Wait { until, .. }) => {
                 let until = until.unwrap_or_default();
-                Work::WaitUntil(self.template("/config/until", &until.into())?)
+                Work::WaitUntil(self.template("/config/until", &until.into()))
             }
             Control::Succeed(succeed) => {
-                Work::Succeed(self.maybe("/config/output", succeed.output.as_ref())?)
+                Work::Succeed(self.maybe("/config/output", succeed.output.as_ref()))
             }
             Control::Fail(fail) => Work::Fail {
                 code: fail.code,
-                message: self.template("/config/message", &fail.message.into())?,
+                message: self.template("/config/message", &fail.message.into()),
             },
             Control::Parallel(parallel) => children(Fan::Branches {
                 names: parallel.branches.into_keys().collect(),
                 fail_fast: parallel.fail_fast.unwrap_or(true),
             }),
-            Control::Map(map) => children(self.items(map)?),
-            Control::Workflow(call) => children(self.call(call)?),
+            Control::Map(map) => children(self.items(map)),
+            Control::Workflow(call) => children(self.call(call)),
         })
     }
 
     fn message_wait(&mut self, wait: Wait) -> Option<Hearing> {
         let kind = match wait.event {
             Some(event) => Heard::Event {
-                name: self.template("/config/event/name", &event.name.into())?,
+                name: self.template("/config/event/name", &event.name.into()),
                 matching: match &event.matching {
                     Some(source) => Some(Box::new(self.matching("/config/event/match", source)?)),
                     None => None,
@@ -418,15 +430,15 @@ impl At<'_> {
         Some(Hearing { kind, timeout_ms, on_timeout: wait.on_timeout })
     }
 
-    fn approval(&mut self, approval: Approval) -> Option<Hearing> {
+    fn approval(&mut self, approval: Approval) -> Hearing {
         let kind = Heard::Approval {
-            message: self.maybe("/config/message", approval.message.as_ref())?,
-            approvers: self.maybe("/config/approvers", approval.approvers.as_ref())?,
+            message: self.maybe("/config/message", approval.message.as_ref()),
+            approvers: self.maybe("/config/approvers", approval.approvers.as_ref()),
             count: approval.count.unwrap_or(1),
             form_schema: approval.form_schema,
         };
         let timeout_ms = approval.timeout_ms.unwrap_or(DEFAULT_WAIT_TIMEOUT_MS);
-        Some(Hearing { kind, timeout_ms, on_timeout: approval.on_timeout })
+        Hearing { kind, timeout_ms, on_timeout: approval.on_timeout }
     }
 
     fn matching(&mut self, field: &str, source: &str) -> Option<Match> {
@@ -435,30 +447,28 @@ impl At<'_> {
             .ok()
     }
 
-    /// A template that need not be there; the outer `None` is an error that was reported.
-    #[expect(clippy::option_option, reason = "like its siblings, so that `?` passes errors on")]
-    fn maybe(&mut self, field: &str, value: Option<&Value>) -> Option<Option<Template>> {
-        value.map_or(Some(None), |value| self.template(field, value).map(Some))
+    fn maybe(&mut self, field: &str, value: Option<&Value>) -> Option<Template> {
+        value.map(|value| self.template(field, value))
     }
 
-    fn items(&mut self, map: Map) -> Option<Fan> {
-        Some(Fan::Items {
-            items: self.template("/config/items", &map.items)?,
+    fn items(&mut self, map: Map) -> Fan {
+        Fan::Items {
+            items: self.template("/config/items", &map.items),
             concurrency: map.max_concurrency.unwrap_or(DEFAULT_CONCURRENCY),
             tolerated: map.tolerate_failures.unwrap_or(Tolerance::Count(0)),
             batch_size: map.batch_size,
             collect: map.collect.unwrap_or(true),
-        })
+        }
     }
 
-    fn call(&mut self, call: Call) -> Option<Fan> {
-        let input = self.maybe("/config/input", call.input.as_ref())?;
+    fn call(&mut self, call: Call) -> Fan {
+        let input = self.maybe("/config/input", call.input.as_ref());
         let labels = call.labels.map(|labels| {
             Value::Object(labels.into_iter().map(|(name, it)| (name, it.into())).collect())
         });
-        let labels = self.maybe("/config/labels", labels.as_ref())?;
+        let labels = self.maybe("/config/labels", labels.as_ref());
         let Call { workflow, version, wait, .. } = call;
-        Some(Fan::Call { workflow, version, input, labels, wait: wait.unwrap_or(true) })
+        Fan::Call { workflow, version, input, labels, wait: wait.unwrap_or(true) }
     }
 
     fn cases(&mut self, cases: &[Case]) -> Option<Vec<(Expression, String)>> {
@@ -473,15 +483,13 @@ impl At<'_> {
         parsed.into_iter().collect()
     }
 
-    fn template(&mut self, field: &str, value: &Value) -> Option<Template> {
-        Template::parse(value)
-            .map_err(|errors| {
-                for error in errors {
-                    let place = format!("{field}{}", error.pointer);
-                    self.push(&place, "EXPRESSION_INVALID", error.error.to_string());
-                }
-            })
-            .ok()
+    fn template(&mut self, field: &str, value: &Value) -> Template {
+        let (template, errors) = Template::outline(value);
+        for error in errors {
+            let place = format!("{field}{}", error.pointer);
+            self.push(&place, "EXPRESSION_INVALID", error.error.to_string());
+        }
+        template
     }
 
     fn expression(&mut self, field: &str, source: Option<&str>) -> Option<Expression> {

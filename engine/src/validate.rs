@@ -1,9 +1,11 @@
 //! Everything that can be known to be wrong with a definition before it runs, reported all at once.
 //!
 //! In order: JSON syntax, the JSON Schema, then what no schema can say: names, ways through the steps,
-//! expressions, each step's `config` against its type. A later stage runs only on what an earlier one accepted.
+//! expressions, each step's `config` against its type. What the schema refuses is taken out, and the rest is judged all
+//! the same: [`salvage`].
 
 mod graph;
+mod salvage;
 mod schema;
 mod steps;
 
@@ -17,6 +19,8 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PluginLock};
 use crate::position;
 use crate::step_type::PluginReference;
+use salvage::{Doubts, Salvaged};
+use schema::MAX_PROBLEMS;
 
 /// A problem at a JSON pointer, before it becomes a [`Diagnostic`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,12 @@ pub struct PointedError {
     pub code: &'static str,
     /// What is wrong.
     pub message: String,
+}
+
+impl From<PointedError> for Diagnostic {
+    fn from(error: PointedError) -> Self {
+        Self::new(error.pointer, error.code, error.message)
+    }
 }
 
 /// What step types there are besides those that the engine itself carries out.
@@ -74,7 +84,8 @@ pub fn validate_text(text: &str, catalog: &dyn StepCatalog) -> Result<Definition
                 diagnostic.column = Some(column);
             }
         }
-        diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        let is_note = |it: &Diagnostic| it.code == "TOO_MANY_PROBLEMS";
+        diagnostics.sort_by_key(|it| (is_note(it), it.line, it.column));
         diagnostics
     })
 }
@@ -84,29 +95,53 @@ pub fn validate_value(
     value: &Value,
     catalog: &dyn StepCatalog,
 ) -> Result<Definition, Vec<Diagnostic>> {
-    let problems = schema::check_definition(value);
-    if !problems.is_empty() {
-        return Err(problems);
+    let Salvaged { definition, mut problems, doubts } = salvage::read(value);
+    if let Some(definition) = &definition {
+        let found = judge(definition, catalog, &doubts);
+        problems.extend(found.into_iter().filter(|problem| !doubts.cover(problem)));
     }
-    let definition: Definition = serde_json::from_value(value.clone())
-        .map_err(|error| vec![Diagnostic::new("", "SCHEMA", error.to_string())])?;
-    let regions = control::regions(&definition);
-    let mut problems = graph::check(&regions);
-    problems.extend(schema::check_input_schema(&definition));
-    problems.extend(steps::check_vars(&definition));
+    match definition {
+        Some(definition) if problems.is_empty() => Ok(definition),
+        _ => Err(within_limit(problems)),
+    }
+}
+
+/// What can be read of a definition that need not be valid: for looking up what it names.
+pub fn legible(text: &str) -> Option<Definition> {
+    let value = serde_json::from_str(text).ok().filter(|_| text.len() <= MAX_DEFINITION_BYTES)?;
+    salvage::read(&value).definition
+}
+
+/// What no schema can say.
+fn judge(definition: &Definition, catalog: &dyn StepCatalog, doubts: &Doubts) -> Vec<Diagnostic> {
+    let regions = control::regions(definition);
+    let mut problems = graph::extent(&regions);
+    if problems.iter().any(|it| it.code == "TOO_MANY_STEPS") {
+        return problems;
+    }
+    problems.extend(graph::check(&regions, catalog, doubts));
+    problems.extend(schema::check_input_schema(definition));
+    problems.extend(steps::check_vars(definition));
     problems.extend(steps::check(&regions, catalog));
-    problems.extend(steps::check_triggers(&definition));
-    match Plan::compile(&definition, 0, &PluginLock::new()) {
-        Ok(plan) => problems.extend(steps::check_references(&regions, &plan)),
-        Err(errors) => problems.extend(
-            errors
-                .into_iter()
-                // The steps' own check has said so already, in better words.
-                .filter(|error| !matches!(error.code, "UNKNOWN_STEP_TYPE" | "CONFIG_INVALID"))
-                .map(|error| Diagnostic::new(error.pointer, error.code, error.message)),
-        ),
+    problems.extend(steps::check_triggers(definition, doubts));
+    let (plan, errors) = Plan::outline(definition, 0, &PluginLock::new());
+    problems.extend(steps::check_references(&regions, &plan, doubts));
+    // The steps' own check has said these already, in better words.
+    let said = |it: &PointedError| matches!(it.code, "UNKNOWN_STEP_TYPE" | "CONFIG_INVALID");
+    problems.extend(errors.into_iter().filter(|error| !said(error)).map(Diagnostic::from));
+    problems
+}
+
+/// No answer has more than [`MAX_PROBLEMS`]; the last one then says so.
+fn within_limit(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    if problems.len() > MAX_PROBLEMS {
+        problems.truncate(MAX_PROBLEMS - 1);
+        let message =
+            format!("there are more problems than the {} that are listed", MAX_PROBLEMS - 1);
+        let note = Diagnostic::new("", "TOO_MANY_PROBLEMS", message);
+        problems.push(note.with_help("validate again when these are put right"));
     }
-    if problems.is_empty() { Ok(definition) } else { Err(problems) }
+    problems
 }
 
 /// Where `serde_json` gave up.

@@ -40,9 +40,14 @@ pub struct TemplateError {
 impl Template {
     /// Parses a value; every problem in it is reported, not only the first.
     pub fn parse(value: &Value) -> Result<Self, Vec<TemplateError>> {
-        let mut errors = Vec::new();
-        let template = parse_at(value, "", &mut errors);
+        let (template, errors) = Self::outline(value);
         if errors.is_empty() { Ok(template) } else { Err(errors) }
+    }
+
+    /// As much of it as can be parsed, and every problem; `null` stands where there is one.
+    pub(crate) fn outline(value: &Value) -> (Self, Vec<TemplateError>) {
+        let mut errors = Vec::new();
+        (parse_at(value, "", &mut errors), errors)
     }
 
     /// The value with every expression replaced by what it evaluates to.

@@ -1,23 +1,27 @@
 //! The ways through the steps: ids that are used twice, names that lead nowhere, steps that nothing leads to,
 //! circles without an exit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
+use super::salvage::Doubts;
+use super::{CatalogEntry, StepCatalog};
 use crate::control::{Control, ControlType, MAX_DEPTH, Region};
 use crate::definition::{MAX_STEPS, Step};
 use crate::diagnostic::Diagnostic;
+use crate::step_type::StepType;
 
-/// All problems of a definition's graph.
-pub(super) fn check(regions: &[Region]) -> Vec<Diagnostic> {
-    let mut problems = extent(regions);
-    problems.extend(duplicates(regions));
+/// All problems of a definition's graph, its extent aside.
+pub(super) fn check(
+    regions: &[Region],
+    catalog: &dyn StepCatalog,
+    doubts: &Doubts,
+) -> Vec<Diagnostic> {
+    let mut problems = duplicates(regions);
     for region in regions {
-        let graph = Graph::of(&region.steps);
-        let mut found = graph.dangling();
-        if found.is_empty() && problems.is_empty() {
-            found.extend(graph.unreachable());
-            found.extend(graph.endless());
-        }
+        let graph = Graph::of(&region.steps, catalog, doubts);
+        let mut found = graph.dangling(doubts);
+        found.extend(graph.unreachable());
+        found.extend(graph.endless());
         for problem in &mut found {
             problem.pointer.insert_str(0, &region.pointer);
         }
@@ -27,7 +31,7 @@ pub(super) fn check(regions: &[Region]) -> Vec<Diagnostic> {
 }
 
 /// Blocks that nest too deeply, and more steps in all than there may be.
-fn extent(regions: &[Region]) -> Vec<Diagnostic> {
+pub(super) fn extent(regions: &[Region]) -> Vec<Diagnostic> {
     let deep = regions.iter().filter(|region| region.depth > MAX_DEPTH);
     let mut problems: Vec<_> = deep
         .map(|region| {
@@ -62,11 +66,15 @@ fn duplicates(regions: &[Region]) -> Vec<Diagnostic> {
     problems
 }
 
-struct Graph<'a> {
+/// The steps of a region, and the ways between them.
+pub(super) struct Graph<'a> {
     steps: &'a [Step],
-    index: HashMap<&'a str, usize>,
+    /// The places of an id: more than one only in error.
+    index: HashMap<&'a str, Vec<usize>>,
     /// Of each step, all ways out.
     ways: Vec<Vec<Way>>,
+    /// Of each step, where they lead; `None` if nobody knows.
+    leads: Vec<Option<BTreeSet<usize>>>,
 }
 
 /// A way out of a step.
@@ -88,19 +96,42 @@ fn ways(step: &Step) -> Vec<Way> {
     written.chain(led).collect()
 }
 
+/// Whether a step may have ways out of which nobody can know: its type or its config cannot be read.
+fn is_obscure(step: &Step, catalog: &dyn StepCatalog) -> bool {
+    match step.step_type.parse() {
+        Ok(StepType::Control(control)) => control.read(step).is_err(),
+        Ok(StepType::Native(name)) => matches!(catalog.native(&name), CatalogEntry::Unknown { .. }),
+        Ok(StepType::Plugin(_)) => false,
+        Err(_) => true,
+    }
+}
+
 impl<'a> Graph<'a> {
-    fn of(steps: &'a [Step]) -> Self {
-        let index =
-            steps.iter().enumerate().map(|(index, step)| (step.id.as_str(), index)).collect();
-        Self { steps, index, ways: steps.iter().map(ways).collect() }
+    pub(super) fn of(steps: &'a [Step], catalog: &dyn StepCatalog, doubts: &Doubts) -> Self {
+        let mut index: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, step) in steps.iter().enumerate() {
+            index.entry(&step.id).or_default().push(at);
+        }
+        let ways: Vec<_> = steps.iter().map(ways).collect();
+        // Whatever was taken out of a step may have led to the steps that it mentions, and to those that have lost their id.
+        let is_doubtful =
+            |step: &Step| doubts.may_know(&step.id) || Doubts::is_placeholder(&step.id);
+        let doubtful: Vec<_> = (0..steps.len()).filter(|at| is_doubtful(&steps[*at])).collect();
+        let leads = steps.iter().zip(&ways).map(|(step, ways)| {
+            let places = ways.iter().map(|way| index.get(way.to.as_str()));
+            let known = places.collect::<Option<Vec<_>>>()?;
+            let known = known.into_iter().flatten().chain(&doubtful).copied();
+            (!is_obscure(step, catalog)).then(|| known.collect())
+        });
+        let leads = leads.collect();
+        Self { steps, index, ways, leads }
     }
 
-    fn dangling(&self) -> Vec<Diagnostic> {
+    fn dangling(&self, doubts: &Doubts) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
+        let is_lost = |way: &&Way| !self.index.contains_key(&*way.to) && !doubts.may_know(&way.to);
         for (index, step) in self.steps.iter().enumerate() {
-            let lost =
-                self.ways[index].iter().filter(|way| !self.index.contains_key(way.to.as_str()));
-            for Way { field, to } in lost {
+            for Way { field, to } in self.ways[index].iter().filter(is_lost) {
                 let message = format!("step `{}` leads to `{to}`, which does not exist", step.id);
                 let code = if field == "/onError" { "DANGLING_ON_ERROR" } else { "DANGLING_NEXT" };
                 let problem = Diagnostic::new(format!("/steps/{index}{field}"), code, message);
@@ -113,17 +144,23 @@ impl<'a> Graph<'a> {
         problems
     }
 
-    fn unreachable(&self) -> Vec<Diagnostic> {
-        let mut reached = HashSet::from([0]);
-        let mut todo = vec![0];
-        while let Some(ways) = todo.pop().and_then(|index| self.ways.get(index)) {
-            for way in ways {
-                let index = self.index[way.to.as_str()];
-                if reached.insert(index) {
-                    todo.push(index);
+    /// The steps that an execution may come to from some, and those themselves; `None` if nobody knows.
+    fn reached(&self, from: BTreeSet<usize>) -> Option<BTreeSet<usize>> {
+        let mut todo: Vec<_> = from.iter().copied().collect();
+        let mut reached = from;
+        while let Some(at) = todo.pop() {
+            for next in self.leads[at].as_ref()? {
+                if reached.insert(*next) {
+                    todo.push(*next);
                 }
             }
         }
+        Some(reached)
+    }
+
+    fn unreachable(&self) -> Vec<Diagnostic> {
+        let first = (0..self.steps.len().min(1)).collect();
+        let Some(reached) = self.reached(first) else { return Vec::new() };
         let lost = (0..self.steps.len()).filter(|index| !reached.contains(index));
         lost.map(|index| {
             let message = format!("nothing leads to step `{}`", self.steps[index].id);
@@ -139,11 +176,14 @@ impl<'a> Graph<'a> {
         for start in 0..self.steps.len() {
             let mut at = start;
             for _ in 0..self.steps.len() {
-                if self.steps[at].step_type == ControlType::Wait.as_str() {
+                // What nobody can read may be a wait.
+                let step = &self.steps[at];
+                if step.step_type == ControlType::Wait.as_str() || self.leads[at].is_none() {
                     break;
                 }
-                let Some(next) = &self.steps[at].next else { break };
-                at = self.index[next.as_str()];
+                let next = step.next.as_ref().and_then(|next| self.index.get(next.as_str()));
+                let Some(next) = next.and_then(|places| places.first()) else { break };
+                at = *next;
                 if at == start {
                     let message = format!(
                         "the steps from `{}` lead back to it for ever",

@@ -1,28 +1,76 @@
 //! Documents against JSON Schemas, in our words: unknown fields with a suggestion, everything with a pointer.
 
+mod alternatives;
+
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
-use jsonschema::{ValidationError, Validator};
+use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
+use crate::control::ControlType;
 use crate::definition::{Definition, json_schema};
 use crate::diagnostic::Diagnostic;
 
-/// A document with more problems than this is not helped by the rest of them.
-const MAX_PROBLEMS: usize = 100;
+/// A document with more problems than this is not helped by the rest of them. Of a definition, one more is looked for, to
+/// know that there are more.
+pub(super) const MAX_PROBLEMS: usize = 100;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(json_schema);
 static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| jsonschema::validator_for(&SCHEMA).expect("the generated schema is valid"));
 
 /// A definition against the schema generated from the types.
-pub(super) fn check_definition(value: &Value) -> Vec<Diagnostic> {
-    VALIDATOR
-        .iter_errors(value)
-        .take(MAX_PROBLEMS)
-        .flat_map(|error| diagnose(&error, &SCHEMA))
-        .collect()
+pub(super) fn check_definition(value: &Value) -> Vec<Fault> {
+    faults(&VALIDATOR, &SCHEMA, value)
+}
+
+/// A control step's config against the schema generated from its type.
+pub(super) fn check_control(control: ControlType, config: &Value) -> Vec<Fault> {
+    static VALIDATORS: LazyLock<HashMap<ControlType, (Value, Validator)>> = LazyLock::new(|| {
+        let with_validator = |control: ControlType| {
+            let schema = control.config_schema();
+            let validator = jsonschema::validator_for(&schema);
+            (control, (schema, validator.expect("the generated schema is valid")))
+        };
+        ControlType::ALL.into_iter().map(with_validator).collect()
+    });
+    let (schema, validator) = &VALIDATORS[&control];
+    faults(validator, schema, config)
+}
+
+/// What a schema refuses, and how the document could be read all the same.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) diagnostic: Diagnostic,
+    pub(super) repair: Repair,
+}
+
+impl Fault {
+    fn say(self) -> Diagnostic {
+        self.diagnostic
+    }
+}
+
+/// What has to be changed so that a document can be read in spite of a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Repair {
+    /// Nothing: it can be read as it stands.
+    Nothing,
+    /// The value there is one too many.
+    Remove,
+    /// The object there has to have a field of this name.
+    Add(String),
+    /// The value at the pointer has to be another: of this type, if one is asked for.
+    Replace(String, Option<JsonType>),
+}
+
+fn faults(validator: &Validator, schema: &Value, value: &Value) -> Vec<Fault> {
+    let errors = validator.iter_errors(value).take(MAX_PROBLEMS + 1);
+    let mut faults: Vec<_> = errors.flat_map(|error| alternatives::fault(&error, schema)).collect();
+    faults.truncate(MAX_PROBLEMS + 1);
+    faults
 }
 
 /// `inputSchema` has to be a JSON Schema itself, and one that needs no other document.
@@ -37,6 +85,15 @@ pub(super) fn check_schema(field: &str, pointer: &str, schema: &Value) -> Option
     Some(Diagnostic::new(pointer, "INPUT_SCHEMA_INVALID", message))
 }
 
+/// A step's config against the schema of its type.
+pub(super) fn check_config(schema: &Value, config: &Value) -> Vec<Diagnostic> {
+    match jsonschema::validator_for(schema) {
+        Ok(validator) => faults(&validator, schema, config).into_iter().map(Fault::say).collect(),
+        // It says itself what is wrong with the schema.
+        Err(_) => check_instance(schema, config),
+    }
+}
+
 /// Any value against any schema. A schema that is itself unusable accepts nothing.
 pub fn check_instance(schema: &Value, value: &Value) -> Vec<Diagnostic> {
     match jsonschema::validator_for(schema) {
@@ -44,6 +101,7 @@ pub fn check_instance(schema: &Value, value: &Value) -> Vec<Diagnostic> {
             .iter_errors(value)
             .take(MAX_PROBLEMS)
             .flat_map(|error| diagnose(&error, schema))
+            .map(Fault::say)
             .collect(),
         Err(error) => {
             vec![Diagnostic::new("", "SCHEMA", format!("the schema is unusable: {error}"))]
@@ -51,37 +109,58 @@ pub fn check_instance(schema: &Value, value: &Value) -> Vec<Diagnostic> {
     }
 }
 
-fn diagnose(error: &ValidationError<'_>, schema: &Value) -> Vec<Diagnostic> {
+fn diagnose(error: &ValidationError<'_>, schema: &Value) -> Vec<Fault> {
     let pointer = error.instance_path().to_string();
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
             let path = error.schema_path().to_string();
-            unexpected.iter().map(|field| unknown_field(&pointer, field, &path, schema)).collect()
+            let unknown = |field| unknown_field(&pointer, field, &path, schema);
+            let fault = |diagnostic| Fault { diagnostic, repair: Repair::Remove };
+            unexpected.iter().map(|field| fault(unknown(field))).collect()
         }
         Kind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            vec![Diagnostic::new(
-                pointer,
-                "MISSING_FIELD",
-                format!("the field `{name}` is missing"),
-            )]
+            let name = property.as_str().unwrap_or_default().to_owned();
+            let message = format!("the field `{name}` is missing");
+            let diagnostic = Diagnostic::new(pointer, "MISSING_FIELD", message);
+            vec![Fault { diagnostic, repair: Repair::Add(name) }]
         }
         Kind::Type { kind } => {
-            let expected = match kind {
-                TypeKind::Single(one) => one.to_string(),
-                // `null` is how the schema says that a field may be left out.
-                TypeKind::Multiple(many) => many
-                    .iter()
-                    .map(|one| one.to_string())
-                    .filter(|one| one != "null")
-                    .collect::<Vec<_>>()
-                    .join(" or "),
+            let (expected, required): (Vec<_>, _) = match kind {
+                TypeKind::Single(one) => (vec![*one], Some(*one)),
+                TypeKind::Multiple(many) => (many.iter().collect(), None),
             };
-            let message = format!("expected {expected}, found {}", shorten(error.instance()));
-            vec![Diagnostic::new(pointer, "WRONG_TYPE", message)]
+            vec![wrong_type(&pointer, &expected, required, error.instance())]
         }
-        _ => vec![Diagnostic::new(pointer, "SCHEMA", error.to_string())],
+        kind => {
+            let diagnostic = Diagnostic::new(&*pointer, "SCHEMA", error.to_string());
+            let repair = match kind {
+                Kind::Pattern { .. }
+                | Kind::MinLength { .. }
+                | Kind::MaxLength { .. }
+                | Kind::MinItems { .. }
+                | Kind::MaxItems { .. }
+                | Kind::UniqueItems
+                | Kind::MinProperties { .. }
+                | Kind::MaxProperties { .. } => Repair::Nothing,
+                _ => Repair::Replace(pointer, None),
+            };
+            vec![Fault { diagnostic, repair }]
+        }
     }
+}
+
+fn wrong_type(
+    pointer: &str,
+    expected: &[JsonType],
+    required: Option<JsonType>,
+    found: &Value,
+) -> Fault {
+    // `null` is how the schema says that a field may be left out.
+    let names = expected.iter().map(ToString::to_string).filter(|one| one != "null");
+    let names = names.collect::<Vec<_>>().join(" or ");
+    let message = format!("expected {names}, found {}", shorten(found));
+    let diagnostic = Diagnostic::new(pointer, "WRONG_TYPE", message);
+    Fault { diagnostic, repair: Repair::Replace(pointer.to_owned(), required) }
 }
 
 fn unknown_field(pointer: &str, field: &str, schema_path: &str, schema: &Value) -> Diagnostic {

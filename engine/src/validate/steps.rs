@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::schema::{check_instance, check_schema};
-use super::{CatalogEntry, StepCatalog};
+use super::schema::{self, check_schema};
+use super::{CatalogEntry, Doubts, StepCatalog};
 use crate::control::{Approval, Control, ControlType, Region};
 use crate::definition::{Definition, Step};
 use crate::diagnostic::Diagnostic;
@@ -77,12 +77,8 @@ fn check_step(pointer: &str, step: &Step, catalog: &dyn StepCatalog) -> Vec<Diag
     problems
 }
 
-/// What the engine itself has to read before anything runs. An expression may stand only where it reads one.
+/// What the engine itself has to read before anything runs, and its schema cannot say.
 fn check_control(pointer: &str, step: &Step, control: ControlType) -> Vec<Diagnostic> {
-    let problems = check_config(pointer, step, &control.config_schema());
-    if !problems.is_empty() {
-        return problems;
-    }
     let invalid =
         |message: String| Diagnostic::new(format!("{pointer}/config"), "CONFIG_INVALID", message);
     match control.read(step) {
@@ -120,7 +116,7 @@ fn without_effect(pointer: &str, step: &Step, control: ControlType) -> Vec<Diagn
 /// resolved value when it runs.
 fn check_config(pointer: &str, step: &Step, schema: &Value) -> Vec<Diagnostic> {
     let config = Value::Object(step.config.clone());
-    let mut problems = check_instance(schema, &config);
+    let mut problems = schema::check_config(schema, &config);
     problems.retain(|problem| {
         let structural = matches!(problem.code.as_str(), "UNKNOWN_FIELD" | "MISSING_FIELD");
         structural || !config.pointer(&problem.pointer).is_some_and(holds_expression)
@@ -135,7 +131,7 @@ fn check_config(pointer: &str, step: &Step, schema: &Value) -> Vec<Diagnostic> {
     problems
 }
 
-fn holds_expression(value: &Value) -> bool {
+pub(super) fn holds_expression(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("${"),
         Value::Array(items) => items.iter().any(holds_expression),
@@ -173,7 +169,11 @@ pub(super) fn check_vars(definition: &Definition) -> Vec<Diagnostic> {
 }
 
 /// Steps and constants that expressions name, and names that are not in scope where they stand.
-pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnostic> {
+pub(super) fn check_references(
+    regions: &[Region],
+    plan: &Plan,
+    doubts: &Doubts,
+) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     for region in regions {
         let Some(plan) = plan.region(region.name.as_deref()) else { continue };
@@ -181,10 +181,13 @@ pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnosti
             ids: in_scope(regions, region),
             vars: &plan.vars,
             has_item: region.has_item,
+            doubts,
             problems,
         };
         for (index, step) in region.steps.iter().enumerate() {
-            let Some(planned) = plan.step(&step.id) else { continue };
+            // Of steps with the same id, only one is planned.
+            let planned = plan.step(&step.id).filter(|planned| planned.step == *step);
+            let Some(planned) = planned else { continue };
             planned.for_each_expression(&mut |place, it, result_in_scope| {
                 let pointer = format!("{}/steps/{index}{place}", region.pointer);
                 check.visit(&pointer, it, result_in_scope);
@@ -206,7 +209,7 @@ pub(super) fn check_references(regions: &[Region], plan: &Plan) -> Vec<Diagnosti
 }
 
 /// What triggers read: there is an event, there are constants, and nothing else yet.
-pub(super) fn check_triggers(definition: &Definition) -> Vec<Diagnostic> {
+pub(super) fn check_triggers(definition: &Definition, doubts: &Doubts) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let known = ["event", "vars"];
     for (place, trigger) in definition.all_triggers() {
@@ -214,7 +217,7 @@ pub(super) fn check_triggers(definition: &Definition) -> Vec<Diagnostic> {
         let Ok(Some(trigger)) = EventTrigger::parse(trigger) else { continue };
         trigger.for_each_expression(&mut |at, expression| {
             let pointer = format!("{place}{at}");
-            problems.extend(unknown_vars(&pointer, expression, &definition.vars));
+            problems.extend(unknown_vars(&pointer, expression, &definition.vars, doubts));
             problems.extend(misplaced_secrets(&pointer, expression));
             let roots = expression.roots_read().iter();
             for root in roots.filter(|root| !known.contains(&root.as_str())) {
@@ -258,8 +261,10 @@ fn unknown_vars(
     pointer: &str,
     expression: &Expression,
     vars: &Map<String, Value>,
+    doubts: &Doubts,
 ) -> Vec<Diagnostic> {
-    let unknown = expression.vars_read().iter().filter(|name| !vars.contains_key(*name));
+    let is_known = |name: &str| vars.contains_key(name) || doubts.may_know(name);
+    let unknown = expression.vars_read().iter().filter(|name| !is_known(name));
     let problem = |name: &String| {
         let message = format!("there is no `{name}` among the definition's `vars`");
         let problem = Diagnostic::new(pointer, "UNKNOWN_VAR", message);
@@ -275,13 +280,14 @@ struct References<'a> {
     ids: BTreeSet<&'a str>,
     vars: &'a Map<String, Value>,
     has_item: bool,
+    doubts: &'a Doubts,
     problems: Vec<Diagnostic>,
 }
 
 impl References<'_> {
     fn visit(&mut self, pointer: &str, expression: &Expression, result_in_scope: bool) {
         for id in expression.steps_read() {
-            if self.ids.contains(id.as_str()) {
+            if self.ids.contains(id.as_str()) || self.doubts.may_know(id) {
                 continue;
             }
             let message = format!(
@@ -293,7 +299,7 @@ impl References<'_> {
                 None => problem,
             });
         }
-        self.problems.extend(unknown_vars(pointer, expression, self.vars));
+        self.problems.extend(unknown_vars(pointer, expression, self.vars, self.doubts));
         let roots = expression.roots_read();
         if roots.contains("event") && !pointer.ends_with("/config/event/match") {
             let message = "`event` is in scope only in the `match` of a `wait` and in triggers";

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod salvaged;
+
 struct Catalog;
 
 impl StepCatalog for Catalog {
@@ -374,11 +376,14 @@ fn the_steps_of_all_blocks_count() {
 #[test]
 fn an_expression_may_stand_only_where_one_is_read() {
     let config = json!({ "items": [], "steps": [log("a", &json!({ "message": "m" }))], "maxConcurrency": "${input.n}" });
-    assert_eq!(problems(&control("map", &config)), [pair("/steps/0/config", "CONFIG_INVALID")]);
+    assert_eq!(
+        problems(&control("map", &config)),
+        [pair("/steps/0/config/maxConcurrency", "CONFIG_INVALID")]
+    );
     let config = json!({ "workflow": "w", "version": "${input.v}" });
     assert_eq!(
         problems(&control("workflow", &config)),
-        [pair("/steps/0/config", "CONFIG_INVALID")]
+        [pair("/steps/0/config/version", "CONFIG_INVALID")]
     );
 }
 
@@ -413,7 +418,7 @@ fn waits_for_others_are_checked() {
         (
             "wait",
             json!({ "event": { "name": "e", "lookbackMs": 2_592_000_001_i64 } }),
-            "/steps/0/config/event",
+            "/steps/0/config/event/lookbackMs",
         ),
         (
             "wait",
