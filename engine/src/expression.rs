@@ -119,6 +119,13 @@ impl Expression {
         &self.references.steps.named
     }
 
+    /// The steps that have to be there for the expression to have a value. None, if it looks at all of them: it may ask before it reads.
+    pub fn steps_needed(&self) -> impl Iterator<Item = &str> {
+        let steps = &self.references.steps;
+        let named = steps.named.difference(&steps.guarded).map(String::as_str);
+        named.filter(|_| !steps.all)
+    }
+
     /// Whether it reads a step whose id is only known when it runs.
     pub fn reads_all_steps(&self) -> bool {
         self.references.steps.all

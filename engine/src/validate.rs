@@ -5,6 +5,7 @@
 //! the same: [`salvage`].
 
 mod graph;
+mod order;
 mod salvage;
 mod schema;
 mod steps;
@@ -19,6 +20,8 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::{Plan, PluginLock};
 use crate::position;
 use crate::step_type::PluginReference;
+use graph::Graph;
+use order::Order;
 use salvage::{Doubts, Salvaged};
 use schema::MAX_PROBLEMS;
 
@@ -119,13 +122,16 @@ fn judge(definition: &Definition, catalog: &dyn StepCatalog, doubts: &Doubts) ->
     if problems.iter().any(|it| it.code == "TOO_MANY_STEPS") {
         return problems;
     }
-    problems.extend(graph::check(&regions, catalog, doubts));
+    let graphs: Vec<_> =
+        regions.iter().map(|region| Graph::of(&region.steps, catalog, doubts)).collect();
+    problems.extend(graph::check(&regions, &graphs, doubts));
     problems.extend(schema::check_input_schema(definition));
     problems.extend(steps::check_vars(definition));
     problems.extend(steps::check(&regions, catalog));
     problems.extend(steps::check_triggers(definition, doubts));
     let (plan, errors) = Plan::outline(definition, 0, &PluginLock::new());
-    problems.extend(steps::check_references(&regions, &plan, doubts));
+    let order = Order { regions: &regions, graphs: &graphs };
+    problems.extend(steps::check_references(&order, &plan, doubts));
     // The steps' own check has said these already, in better words.
     let said = |it: &PointedError| matches!(it.code, "UNKNOWN_STEP_TYPE" | "CONFIG_INVALID");
     problems.extend(errors.into_iter().filter(|error| !said(error)).map(Diagnostic::from));

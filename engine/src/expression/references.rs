@@ -40,6 +40,8 @@ pub(super) struct References {
 pub(super) struct Members {
     /// Those whose name is written in the expression.
     pub(super) named: BTreeSet<String>,
+    /// Those of them that the expression asks for in a way that allows for their absence.
+    pub(super) guarded: BTreeSet<String>,
     /// It is read in a way that needs all of them.
     pub(super) all: bool,
 }
@@ -61,7 +63,8 @@ impl References {
     }
 
     pub(super) fn of(expression: &IdedExpr) -> Self {
-        let mut walk = Walk { found: Self::default(), bound: Vec::new(), depth: 0 };
+        let mut walk =
+            Walk { found: Self::default(), bound: Vec::new(), depth: 0, asks_whether: false };
         walk.visit(expression);
         walk.found
     }
@@ -71,6 +74,8 @@ struct Walk {
     found: References,
     bound: Vec<String>,
     depth: u32,
+    /// Within `has(…)`.
+    asks_whether: bool,
 }
 
 impl Walk {
@@ -80,13 +85,21 @@ impl Walk {
             && let Some(members) = self.found.members(root)
         {
             members.named.insert(member.to_owned());
+            if self.asks_whether || is_guarded(node) {
+                members.guarded.insert(member.to_owned());
+            }
             self.found.roots.insert(root.to_owned());
             return;
         }
         match &node.expr {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => self.name(name),
-            Expr::Select(select) => self.visit(&select.operand),
+            Expr::Select(select) => {
+                let outer = std::mem::replace(&mut self.asks_whether, select.test);
+                self.asks_whether |= outer;
+                self.visit(&select.operand);
+                self.asks_whether = outer;
+            }
             Expr::Call(call) => {
                 self.function(&call.func_name);
                 if call.func_name == "secret" {
@@ -180,6 +193,16 @@ fn access(node: &IdedExpr) -> Option<(&str, &str)> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Whether an access allows for the absence of its member: `has(steps.id)`, `steps.?id`, and `default(steps.id, …)`, which stands
+/// for that.
+fn is_guarded(node: &IdedExpr) -> bool {
+    match &node.expr {
+        Expr::Select(select) => select.test,
+        Expr::Call(call) => call.func_name != operators::INDEX,
+        _ => false,
     }
 }
 

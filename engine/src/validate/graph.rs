@@ -1,6 +1,7 @@
 //! The ways through the steps: ids that are used twice, names that lead nowhere, steps that nothing leads to,
 //! circles without an exit.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
 use super::salvage::Doubts;
@@ -10,15 +11,10 @@ use crate::definition::{MAX_STEPS, Step};
 use crate::diagnostic::Diagnostic;
 use crate::step_type::StepType;
 
-/// All problems of a definition's graph, its extent aside.
-pub(super) fn check(
-    regions: &[Region],
-    catalog: &dyn StepCatalog,
-    doubts: &Doubts,
-) -> Vec<Diagnostic> {
+/// All problems of a definition's graphs, one of each region.
+pub(super) fn check(regions: &[Region], graphs: &[Graph<'_>], doubts: &Doubts) -> Vec<Diagnostic> {
     let mut problems = duplicates(regions);
-    for region in regions {
-        let graph = Graph::of(&region.steps, catalog, doubts);
+    for (region, graph) in regions.iter().zip(graphs) {
         let mut found = graph.dangling(doubts);
         found.extend(graph.unreachable());
         found.extend(graph.endless());
@@ -75,7 +71,13 @@ pub(super) struct Graph<'a> {
     ways: Vec<Vec<Way>>,
     /// Of each step, where they lead; `None` if nobody knows.
     leads: Vec<Option<BTreeSet<usize>>>,
+    reached_at_all: OnceCell<Option<Reach>>,
+    /// Looked for once: a definition may read one step in many places.
+    after: Vec<OnceCell<Option<Reach>>>,
 }
+
+/// Of each step, whether it is reached.
+type Reach = Vec<bool>;
 
 /// A way out of a step.
 struct Way {
@@ -124,7 +126,8 @@ impl<'a> Graph<'a> {
             (!is_obscure(step, catalog)).then(|| known.collect())
         });
         let leads = leads.collect();
-        Self { steps, index, ways, leads }
+        let after = vec![OnceCell::new(); steps.len()];
+        Self { steps, index, ways, leads, reached_at_all: OnceCell::new(), after }
     }
 
     fn dangling(&self, doubts: &Doubts) -> Vec<Diagnostic> {
@@ -144,24 +147,56 @@ impl<'a> Graph<'a> {
         problems
     }
 
+    /// Whether a step of this id is here.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.index.contains_key(id)
+    }
+
     /// The steps that an execution may come to from some, and those themselves; `None` if nobody knows.
-    fn reached(&self, from: BTreeSet<usize>) -> Option<BTreeSet<usize>> {
-        let mut todo: Vec<_> = from.iter().copied().collect();
-        let mut reached = from;
+    fn reached(&self, from: impl IntoIterator<Item = usize>) -> Option<Reach> {
+        let mut reached = vec![false; self.steps.len()];
+        let mut todo: Vec<_> = from.into_iter().collect();
         while let Some(at) = todo.pop() {
-            for next in self.leads[at].as_ref()? {
-                if reached.insert(*next) {
-                    todo.push(*next);
-                }
+            if !std::mem::replace(&mut reached[at], true) {
+                todo.extend(self.leads[at].as_ref()?);
             }
         }
         Some(reached)
     }
 
+    fn reached_at_all(&self) -> Option<&Reach> {
+        let first = || self.reached(0..self.steps.len().min(1));
+        self.reached_at_all.get_or_init(first).as_ref()
+    }
+
+    /// The steps that may run after one, itself only if a circle leads back to it.
+    fn after(&self, at: usize) -> Option<&Reach> {
+        let after = || self.reached(self.leads[at].as_ref()?.iter().copied());
+        self.after[at].get_or_init(after).as_ref()
+    }
+
+    /// Why one step never runs before another, if that is certain. A step that nothing leads to is reported as such.
+    pub(super) fn why_never_before(&self, earlier: &str, later: &str) -> Option<String> {
+        let [one, other] = [earlier, later].map(|id| match self.index.get(id).map(Vec::as_slice) {
+            Some([at]) => Some(*at),
+            _ => None,
+        });
+        let (one, other) = (one?, other?);
+        let is_lost = self.reached_at_all().is_some_and(|reached| !reached[one]);
+        if one == other || is_lost || self.after(one)?[other] {
+            return None;
+        }
+        let comes_later = self.after(other).is_some_and(|reached| reached[one]);
+        Some(if comes_later {
+            format!("it comes after step `{later}`")
+        } else {
+            format!("no way leads from it to step `{later}`")
+        })
+    }
+
     fn unreachable(&self) -> Vec<Diagnostic> {
-        let first = (0..self.steps.len().min(1)).collect();
-        let Some(reached) = self.reached(first) else { return Vec::new() };
-        let lost = (0..self.steps.len()).filter(|index| !reached.contains(index));
+        let Some(reached) = self.reached_at_all() else { return Vec::new() };
+        let lost = (0..self.steps.len()).filter(|index| !reached[*index]);
         lost.map(|index| {
             let message = format!("nothing leads to step `{}`", self.steps[index].id);
             Diagnostic::new(format!("/steps/{index}"), "UNREACHABLE_STEP", message).with_help(

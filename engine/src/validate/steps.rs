@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::order::{Order, Reader};
 use super::schema::{self, check_schema};
 use super::{CatalogEntry, Doubts, StepCatalog};
 use crate::control::{Approval, Control, ControlType, Region};
@@ -169,16 +170,14 @@ pub(super) fn check_vars(definition: &Definition) -> Vec<Diagnostic> {
 }
 
 /// Steps and constants that expressions name, and names that are not in scope where they stand.
-pub(super) fn check_references(
-    regions: &[Region],
-    plan: &Plan,
-    doubts: &Doubts,
-) -> Vec<Diagnostic> {
+pub(super) fn check_references(order: &Order<'_>, plan: &Plan, doubts: &Doubts) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    for region in regions {
+    for (at, region) in order.regions.iter().enumerate() {
         let Some(plan) = plan.region(region.name.as_deref()) else { continue };
         let mut check = References {
-            ids: in_scope(regions, region),
+            order,
+            reader: Reader { region: at, step: None },
+            ids: in_scope(order.regions, region),
             vars: &plan.vars,
             has_item: region.has_item,
             doubts,
@@ -188,6 +187,7 @@ pub(super) fn check_references(
             // Of steps with the same id, only one is planned.
             let planned = plan.step(&step.id).filter(|planned| planned.step == *step);
             let Some(planned) = planned else { continue };
+            check.reader.step = Some(&step.id);
             planned.for_each_expression(&mut |place, it, result_in_scope| {
                 let pointer = format!("{}/steps/{index}{place}", region.pointer);
                 check.visit(&pointer, it, result_in_scope);
@@ -196,6 +196,7 @@ pub(super) fn check_references(
                 }
             });
         }
+        check.reader.step = None;
         if let Some(output) = &plan.output {
             let place = format!("{}/output", region.pointer);
             output.for_each_expression(&place, &mut |place, it| {
@@ -277,6 +278,8 @@ fn unknown_vars(
 }
 
 struct References<'a> {
+    order: &'a Order<'a>,
+    reader: Reader<'a>,
     ids: BTreeSet<&'a str>,
     vars: &'a Map<String, Value>,
     has_item: bool,
@@ -290,6 +293,11 @@ impl References<'_> {
             if self.ids.contains(id.as_str()) || self.doubts.may_know(id) {
                 continue;
             }
+            if let Some((message, help)) = self.order.elsewhere(id, self.reader) {
+                let problem = Diagnostic::new(pointer, "UNKNOWN_STEP", message);
+                self.problems.push(problem.with_help(help));
+                continue;
+            }
             let message = format!(
                 "the expression reads step `{id}`, which there is not in its block or around it"
             );
@@ -299,6 +307,7 @@ impl References<'_> {
                 None => problem,
             });
         }
+        self.problems.extend(self.order.check(pointer, expression, self.reader));
         self.problems.extend(unknown_vars(pointer, expression, self.vars, self.doubts));
         let roots = expression.roots_read();
         if roots.contains("event") && !pointer.ends_with("/config/event/match") {
