@@ -8,7 +8,7 @@ use reqwest::multipart::Form;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use crate::output;
+use crate::{fault, output};
 
 /// The largest page of the API.
 const PAGE: u32 = 500;
@@ -234,24 +234,8 @@ pub(crate) fn problem(status: StatusCode, body: &Value) -> String {
     }
     for fault in body.get("errors").and_then(Value::as_array).into_iter().flatten() {
         text.push_str("\n  ");
-        text.push_str(&diagnostic(fault));
+        // It may end in a document of ours, where nobody takes colours out again.
+        text.push_str(&console::strip_ansi_codes(&fault::text(fault)));
     }
     text
-}
-
-/// A diagnostic on one line, with its help on the next.
-pub(crate) fn diagnostic(fault: &Value) -> String {
-    let field = |name: &str| fault.get(name).and_then(Value::as_str).unwrap_or_default();
-    let number = |name: &str| fault.get(name).and_then(Value::as_u64);
-    let place = match (number("line"), number("column")) {
-        (Some(line), Some(column)) => format!("{line}:{column} "),
-        _ => String::new(),
-    };
-    let pointer = if field("pointer").is_empty() { "(document)" } else { field("pointer") };
-    let help = if field("help").is_empty() {
-        String::new()
-    } else {
-        format!("\n      help: {}", field("help"))
-    };
-    format!("{place}{pointer} {}: {}{help}", field("code"), field("message"))
 }

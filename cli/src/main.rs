@@ -10,6 +10,7 @@ mod configuration;
 mod connection;
 mod dev_postgres;
 mod events;
+mod fault;
 mod moment;
 mod output;
 mod plain_text;

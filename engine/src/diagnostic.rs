@@ -21,6 +21,20 @@ pub struct Diagnostic {
     /// What to do, where that is not obvious.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The expression at fault, where it is one, and the place in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<Excerpt>,
+}
+
+/// A text within a document, and the place in it that is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Excerpt {
+    /// The text.
+    pub text: String,
+    /// Line in the text, from 1.
+    pub line: usize,
+    /// Column in that line, in characters from 1.
+    pub column: usize,
 }
 
 impl Diagnostic {
@@ -33,6 +47,7 @@ impl Diagnostic {
             code: code.to_owned(),
             message: message.into(),
             help: None,
+            expression: None,
         }
     }
 

@@ -6,13 +6,15 @@
 mod functions;
 mod references;
 mod scope;
+mod syntax;
 mod template;
 
 mod values;
 
 pub use scope::Scope;
-pub(crate) use template::child;
+pub use syntax::SyntaxError;
 pub use template::{Template, TemplateError};
+pub(crate) use template::{bare, child};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -20,6 +22,7 @@ use std::sync::{Arc, LazyLock};
 use cel::{Context, Env, IdedExpr};
 use serde_json::Value;
 
+use crate::diagnostic::Diagnostic;
 use references::References;
 
 /// The longest source of one expression, in bytes.
@@ -41,7 +44,7 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(functions::environmen
 pub enum ExpressionError {
     /// The source is not CEL.
     #[error("{0}")]
-    Syntax(String),
+    Syntax(Box<SyntaxError>),
     /// The source is longer than [`MAX_SOURCE_BYTES`].
     #[error("an expression may have {MAX_SOURCE_BYTES} bytes, this one has {0}")]
     TooLong(usize),
@@ -50,7 +53,7 @@ pub enum ExpressionError {
     TooDeep(u32),
     /// A name that is not in scope.
     #[error("{0}")]
-    UnknownName(String),
+    UnknownName(Box<SyntaxError>),
     /// The evaluation failed.
     #[error("{0}")]
     Evaluation(String),
@@ -69,31 +72,30 @@ pub struct Expression {
     references: References,
 }
 
+impl ExpressionError {
+    /// What is wrong with the source, if it is that.
+    pub fn syntax(&self) -> Option<&SyntaxError> {
+        match self {
+            Self::Syntax(error) | Self::UnknownName(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl Expression {
     /// Parses an expression and checks what can be checked without values: limits and names.
     pub fn parse(source: &str) -> Result<Self, ExpressionError> {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(ExpressionError::TooLong(source.len()));
         }
-        let program = ENV.compile(source).map_err(|errors| syntax_error(&errors))?;
+        let program = ENV.compile(source).map_err(|errors| {
+            ExpressionError::Syntax(Box::new(SyntaxError::of(source, &errors)))
+        })?;
         let references = References::of(program.expression());
         if references.loop_depth > MAX_LOOP_DEPTH {
             return Err(ExpressionError::TooDeep(references.loop_depth));
         }
-        if let Some(name) = functions::first_unknown(&references.functions) {
-            return Err(ExpressionError::UnknownName(format!("there is no function `{name}`")));
-        }
-        if references.unnamed_secret {
-            return Err(ExpressionError::Syntax(
-                "`secret` takes a secret's name in quotes, as in `secret('stripe-key')`".to_owned(),
-            ));
-        }
-        if let Some(name) = references.roots.iter().find(|name| !scope::is_root(name)) {
-            let known = scope::ROOTS.join("`, `");
-            return Err(ExpressionError::UnknownName(format!(
-                "there is no `{name}` in scope; there are `{known}`"
-            )));
-        }
+        check_names(source, &references)?;
         let tree = program.expression().clone();
         Ok(Self { source: source.to_owned(), tree, references })
     }
@@ -215,12 +217,28 @@ pub fn json_size(value: &Value) -> usize {
     counter.0
 }
 
-fn syntax_error(errors: &cel::ParseErrors) -> ExpressionError {
-    let first = errors.errors.first();
-    let text = first.map_or("not an expression".to_owned(), |error| {
-        format!("{} at column {}", error.msg, error.pos.1)
-    });
-    ExpressionError::Syntax(text)
+/// Names that nothing has, and secrets without one.
+fn check_names(source: &str, references: &References) -> Result<(), ExpressionError> {
+    let unknown = |name: &str, message: String, help: Option<String>| {
+        let error = SyntaxError::unknown(source, name, message, help);
+        Err(ExpressionError::UnknownName(Box::new(error)))
+    };
+    if let Some(name) = functions::first_unknown(&references.functions) {
+        let help = Diagnostic::did_you_mean(name, functions::known());
+        return unknown(name, format!("there is no function `{name}`"), help);
+    }
+    if references.unnamed_secret {
+        let message = "`secret` takes a secret's name in quotes";
+        let error = SyntaxError::whole(message, Some("as in `secret('stripe-key')`"));
+        return Err(ExpressionError::Syntax(Box::new(error)));
+    }
+    let Some(name) = references.roots.iter().find(|name| !scope::is_root(name)) else {
+        return Ok(());
+    };
+    let near = || Diagnostic::did_you_mean(name, scope::ROOTS.into_iter());
+    let all = || format!("there are `{}`", scope::ROOTS.join("`, `"));
+    let help = syntax::dashed_id(source).or_else(near).unwrap_or_else(all);
+    unknown(name, format!("there is no `{name}` in scope"), Some(help))
 }
 
 fn evaluation_error(error: &cel::ExecutionError) -> ExpressionError {

@@ -18,7 +18,7 @@ use crate::control::{
     Wait, regions,
 };
 use crate::definition::{DEFAULT_WAIT_TIMEOUT_MS, Definition, Step};
-use crate::expression::{Expression, Template};
+use crate::expression::{Expression, ExpressionError, Template, bare};
 use crate::message::Match;
 use crate::retry::RetryPolicy;
 use crate::step_type::StepType;
@@ -249,20 +249,14 @@ fn triggers(definition: &Definition, errors: &mut Vec<PointedError>) -> Vec<Even
     for (place, trigger) in definition.all_triggers() {
         match EventTrigger::parse(trigger) {
             Ok(trigger) => parsed.extend(trigger),
-            Err(problems) => errors.extend(problems.into_iter().map(|(at, error)| PointedError {
-                pointer: format!("{place}{at}"),
-                code: "EXPRESSION_INVALID",
-                message: error.to_string(),
-            })),
+            Err(problems) => errors.extend(
+                problems
+                    .into_iter()
+                    .map(|(at, error)| PointedError::expression(format!("{place}{at}"), &error)),
+            ),
         }
     }
     parsed
-}
-
-/// The bare source of an expression that may be written with or without `${…}`, as in `when`.
-fn bare(source: &str) -> &str {
-    let inner = source.trim().strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-    inner.unwrap_or(source).trim()
 }
 
 /// A region's plan before its steps know what their blocks read.
@@ -442,9 +436,7 @@ impl At<'_> {
     }
 
     fn matching(&mut self, field: &str, source: &str) -> Option<Match> {
-        Match::parse(bare(source))
-            .map_err(|error| self.push(field, "EXPRESSION_INVALID", error.to_string()))
-            .ok()
+        Match::parse(bare(source)).map_err(|error| self.refuse(field, &error)).ok()
     }
 
     fn maybe(&mut self, field: &str, value: Option<&Value>) -> Option<Template> {
@@ -486,20 +478,21 @@ impl At<'_> {
     fn template(&mut self, field: &str, value: &Value) -> Template {
         let (template, errors) = Template::outline(value);
         for error in errors {
-            let place = format!("{field}{}", error.pointer);
-            self.push(&place, "EXPRESSION_INVALID", error.error.to_string());
+            self.refuse(&format!("{field}{}", error.pointer), &error.error);
         }
         template
     }
 
     fn expression(&mut self, field: &str, source: Option<&str>) -> Option<Expression> {
-        Expression::parse(bare(source?))
-            .map_err(|error| self.push(field, "EXPRESSION_INVALID", error.to_string()))
-            .ok()
+        Expression::parse(bare(source?)).map_err(|error| self.refuse(field, &error)).ok()
     }
 
     fn push(&mut self, field: &str, code: &'static str, message: String) {
         let pointer = format!("{}{field}", self.pointer);
-        self.errors.push(PointedError { pointer, code, message });
+        self.errors.push(PointedError { pointer, code, message, syntax: None });
+    }
+
+    fn refuse(&mut self, field: &str, error: &ExpressionError) {
+        self.errors.push(PointedError::expression(format!("{}{field}", self.pointer), error));
     }
 }

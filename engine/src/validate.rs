@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::control;
 use crate::definition::{Definition, MAX_DEFINITION_BYTES};
 use crate::diagnostic::Diagnostic;
+use crate::expression::{ExpressionError, SyntaxError};
 use crate::plan::{Plan, PluginLock};
 use crate::position;
 use crate::step_type::PluginReference;
@@ -34,11 +35,23 @@ pub struct PointedError {
     pub code: &'static str,
     /// What is wrong.
     pub message: String,
+    /// More about it, if it is an expression that cannot be read.
+    pub syntax: Option<SyntaxError>,
+}
+
+impl PointedError {
+    /// An expression that cannot be used.
+    pub(crate) fn expression(pointer: String, error: &ExpressionError) -> Self {
+        let syntax = error.syntax().cloned();
+        Self { pointer, code: "EXPRESSION_INVALID", message: error.to_string(), syntax }
+    }
 }
 
 impl From<PointedError> for Diagnostic {
     fn from(error: PointedError) -> Self {
-        Self::new(error.pointer, error.code, error.message)
+        let (help, expression) = error.syntax.map_or((None, None), |it| (it.help, it.excerpt));
+        let plain = Self::new(error.pointer, error.code, error.message);
+        Self { help, expression, ..plain }
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::ValidateOptions;
 use crate::configuration;
-use crate::{client, output};
+use crate::{fault, output};
 
 /// Checks every file; fails if one of them has a problem.
 pub(crate) async fn validate(options: &ValidateOptions, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -43,11 +43,13 @@ pub(crate) async fn validate(options: &ValidateOptions, as_json: bool) -> anyhow
 
 fn report(file: &Path, problems: &[Diagnostic]) -> anyhow::Result<()> {
     if problems.is_empty() {
-        return output::line(format!("{}: valid", file.display()));
+        return output::line(format!("{}: {}", file.display(), output::good("valid")));
     }
     for problem in problems {
-        output::line(format!("{}:{}", file.display(), client::diagnostic(&json!(problem))))?;
+        output::lines(&format!("{}:{}", file.display(), fault::text(&json!(problem))))?;
     }
+    let count = output::count(problems.len() as u64, "problem");
+    output::note(&format!("{}: {count}; `stateflow explain CODE` says more", file.display()));
     Ok(())
 }
 
@@ -87,8 +89,12 @@ impl StepCatalog for Offline {
         match self.0.get(name) {
             Some(step) => CatalogEntry::Known { config_schema: Some(step.config_schema()) },
             None => {
-                let names = self.0.names().chain(ControlType::ALL.map(ControlType::as_str));
-                CatalogEntry::Unknown { help: Diagnostic::did_you_mean(name, names) }
+                let control = ControlType::ALL.map(ControlType::as_str);
+                let names: Vec<_> = self.0.names().chain(control).collect();
+                let near = Diagnostic::did_you_mean(name, names.iter().copied());
+                let all =
+                    || format!("built in are `{}`; a plugin is `team/name`", names.join("`, `"));
+                CatalogEntry::Unknown { help: Some(near.unwrap_or_else(all)) }
             }
         }
     }

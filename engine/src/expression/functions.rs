@@ -92,6 +92,11 @@ pub(super) fn environment() -> Env {
     env
 }
 
+/// All that may be called by name.
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    OURS.into_iter().chain(STANDARD).chain(["default"])
+}
+
 /// The first called name that is no function.
 pub(super) fn first_unknown(called: &BTreeSet<String>) -> Option<&str> {
     called.iter().map(String::as_str).find(|name| {

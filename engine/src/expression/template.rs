@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Expression, ExpressionError, Scope};
+use super::{Expression, ExpressionError, Scope, SyntaxError};
 
 /// A JSON value whose strings may hold expressions, parsed.
 #[derive(Debug)]
@@ -104,6 +104,12 @@ pub(crate) fn child(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
+/// The bare source of an expression that may be written with or without `${…}`, as in `when`.
+pub(crate) fn bare(source: &str) -> &str {
+    let inner = source.trim().strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inner.unwrap_or(source).trim()
+}
+
 fn parse_at(value: &Value, pointer: &str, errors: &mut Vec<TemplateError>) -> Template {
     match value {
         Value::String(text) => parse_string(text).unwrap_or_else(|error| {
@@ -158,10 +164,9 @@ fn parse_string(text: &str) -> Result<Template, ExpressionError> {
         }
         plain.push_str(&rest[..at]);
         let source = &rest[at + 2..];
-        let end = expression_end(source).ok_or_else(|| {
-            ExpressionError::Syntax(
-                "`${` without a closing `}`; write `$${` for the text itself".into(),
-            )
+        let end = expression_end(source).map_err(|quote| {
+            let error = SyntaxError::unclosed(&rest[at..], quote.is_some());
+            ExpressionError::Syntax(Box::new(error))
         })?;
         if !plain.is_empty() {
             parts.push(Part::Text(std::mem::take(&mut plain)));
@@ -190,8 +195,8 @@ fn assemble(mut parts: Vec<Part>, tail: String) -> Template {
 }
 
 /// Where the expression's closing brace is: braces inside it are balanced, and those in string literals do
-/// not count.
-fn expression_end(source: &str) -> Option<usize> {
+/// not count. If there is none: the quote that is open at the end, if one is.
+fn expression_end(source: &str) -> Result<usize, Option<char>> {
     let mut depth = 0_u32;
     let mut quote: Option<char> = None;
     let mut escaped = false;
@@ -204,13 +209,13 @@ fn expression_end(source: &str) -> Option<usize> {
             None => match c {
                 '\'' | '"' => quote = Some(c),
                 '{' => depth += 1,
-                '}' if depth == 0 => return Some(at),
+                '}' if depth == 0 => return Ok(at),
                 '}' => depth -= 1,
                 _ => {}
             },
         }
     }
-    None
+    Err(quote)
 }
 
 fn render(parts: &[Part], scope: &Scope<'_>) -> Result<String, ExpressionError> {

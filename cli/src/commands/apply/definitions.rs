@@ -9,7 +9,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::client::{self, Client, problem};
+use crate::client::{Client, problem};
+use crate::fault;
 use crate::output::{self, Progress};
 
 /// Definitions that are checked at once.
@@ -160,7 +161,7 @@ pub(super) fn report(faults: &[Value]) {
     for fault in faults {
         let file = fault["file"].as_str().unwrap_or_default();
         for diagnostic in fault["diagnostics"].as_array().into_iter().flatten() {
-            output::note(&format!("{file}:{}", client::diagnostic(diagnostic)));
+            output::note(&format!("{file}:{}", fault::text(diagnostic)));
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::admitting::{admit, sandbox};
 use super::push::facts;
 use crate::arguments::LocalOptions;
-use crate::{client, output};
+use crate::{fault, output};
 
 /// Checks a plugin; fails if there is a problem.
 pub(super) async fn check(options: &LocalOptions, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -46,7 +46,7 @@ pub(super) fn refuse(
         return Ok(ExitCode::FAILURE);
     }
     for problem in problems {
-        output::line(format!("{}:{}", file.display(), client::diagnostic(&json!(problem))))?;
+        output::line(format!("{}:{}", file.display(), fault::text(&json!(problem))))?;
     }
     Ok(ExitCode::FAILURE)
 }
