@@ -4,6 +4,7 @@
 
 mod definitions;
 mod laws;
+mod refused;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
