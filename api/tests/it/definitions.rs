@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::guests::well_behaved;
 use crate::server::Server;
 
 const MEBIBYTE: usize = 1 << 20;
@@ -54,6 +55,29 @@ async fn all_problems_come_at_once_and_with_their_lines() {
     };
     assert_eq!((line("/steps/0/colour"), line("/extra")), (Some(4), Some(6)));
     server.is_untouched().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_field_hides_neither_plugins_nor_what_is_wrong_with_them() {
+    let server = Server::start().await;
+    let uploaded = server.upload("?name=team/greet&version=1.2.0", well_behaved()).await;
+    assert_eq!(uploaded.status, 201, "{uploaded:?}");
+    let definition = |version: &str| {
+        json!({ "name": "w", "colour": 1, "steps": [
+            { "id": "a", "type": format!("team/greet@{version}"), "onEror": "b" },
+        ] })
+    };
+    let codes = async |version: &str| {
+        let answer = server.post("/api/workflows/validate", &definition(version)).await;
+        let found = answer.body["diagnostics"].as_array().unwrap().clone();
+        found.iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let unknown = vec!["UNKNOWN_FIELD"; 2];
+    assert_eq!(codes("^1").await, unknown, "the plugin is there");
+    let mut found = codes("^2").await;
+    found.sort();
+    assert_eq!(found, [unknown, vec!["UNKNOWN_STEP_TYPE"]].concat());
     server.stop().await;
 }
 

@@ -6,6 +6,7 @@ mod ledger;
 mod operator;
 mod processes;
 mod terminal;
+mod validating;
 mod workbench;
 
 mod commit_boundaries;
