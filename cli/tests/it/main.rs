@@ -6,7 +6,6 @@ mod ledger;
 mod operator;
 mod processes;
 mod terminal;
-mod validating;
 mod workbench;
 
 mod commit_boundaries;
@@ -32,4 +31,5 @@ mod server_lost;
 mod shells;
 mod tls;
 mod traces;
+mod validating;
 mod worker_lost;
