@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,10 +16,12 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::leftovers;
+use crate::places::Places;
+use crate::rate_limit::network;
 use crate::router::router;
 use crate::state::ApiState;
 
@@ -29,6 +30,11 @@ type Accepted = (TcpStream, SocketAddr);
 
 /// Connections at once; who comes then waits until one ends.
 const MOST_CONNECTIONS: usize = 4_096;
+/// What a client is told that has more than its share of them: half, unless all of them come from a proxy.
+const REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
+    content-type: application/problem+json\r\nconnection: close\r\nretry-after: 1\r\n\r\n\
+    {\"type\":\"urn:stateflow:problem:RATE_LIMITED\",\"title\":\"Too Many Requests\",\"status\":429,\"code\":\"RATE_LIMITED\",\
+    \"detail\":\"this client has as many connections as it may; close some, or use them for more than one request\"}";
 /// What a connection may hold of what it has received, in bytes. A request's head has to fit in.
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long a connection may be quiet between two requests, and a request's head may take to arrive. Clients keep unused
@@ -48,18 +54,33 @@ pub async fn serve(
     state: ApiState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    serve_router(listener, router(state), stop).await
+    let share =
+        if state.clients.are_behind_proxy() { MOST_CONNECTIONS } else { MOST_CONNECTIONS / 2 };
+    serve_router(listener, router(state), Places::new(MOST_CONNECTIONS, share), stop).await
 }
 
-/// The same for any routes.
-pub(crate) async fn serve_router(
+/// The same for routes of which a process has only a few callers.
+pub(crate) async fn serve_few(
     listener: TcpListener,
     router: Router,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
+    serve_router(listener, router, Places::new(MOST_CONNECTIONS, MOST_CONNECTIONS / 2), stop).await
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    places: Places,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let open = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    while let Some(((stream, peer), place)) = next(&listener, &room, &stop).await {
+    while let Some(((stream, peer), permit)) = next(&listener, &places, &stop).await {
+        let Some(place) = places.give(permit, network(peer.ip())) else {
+            // Whoever floods is not waited for: what fits into the socket's buffer has to do.
+            drop(stream.try_write(REFUSAL));
+            continue;
+        };
         let connection = open.watch(talk(stream, peer, router.clone()));
         tokio::spawn(async move {
             // Callers break connections as they like.
@@ -75,14 +96,14 @@ pub(crate) async fn serve_router(
 /// The next connection and its place; `None` at the end.
 async fn next(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
+    places: &Places,
     stop: &CancellationToken,
-) -> Option<(Accepted, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Accepted, OwnedSemaphorePermit)> {
     let accept = async {
-        let place = Arc::clone(room).acquire_owned().await.ok()?;
+        let permit = places.free().await;
         loop {
             match listener.accept().await {
-                Ok(accepted) => return Some((accepted, place)),
+                Ok(accepted) => return (accepted, permit),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -93,7 +114,7 @@ async fn next(
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        accepted = accept => accepted,
+        accepted = accept => Some(accepted),
     }
 }
 
@@ -127,4 +148,46 @@ fn talk(
         .header_read_timeout(QUIET_PATIENCE)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    /// A connection from an address of this machine, and what is answered on it first.
+    async fn asked(from: &str, server: SocketAddr) -> (TcpStream, String) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(from.parse().unwrap()).unwrap();
+        let mut stream = socket.connect(server).await.unwrap();
+        // Who is refused may be cut off while it asks.
+        drop(stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await);
+        let mut answer = vec![0; 4_096];
+        let read = stream.read(&mut answer).await.unwrap_or(0);
+        answer.truncate(read);
+        (stream, String::from_utf8(answer).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_client_with_its_share_of_connections_keeps_nobody_else_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (server, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let router = Router::new().route("/", get(async || "hi"));
+        let serving = tokio::spawn(serve_router(listener, router, Places::new(3, 2), stop.clone()));
+        let one = [asked("127.0.0.1:0", server).await, asked("127.0.0.1:0", server).await];
+        assert!(one.iter().all(|(_, answer)| answer.ends_with("hi")), "{one:?}");
+        let (_, refused) = asked("127.0.0.1:0", server).await;
+        assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 429 "), "{refused}");
+        if let Some((_, problem)) = refused.split_once("\r\n\r\n") {
+            let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+            assert_eq!(problem["code"], "RATE_LIMITED");
+        }
+        let (_, answer) = asked("127.0.0.2:0", server).await;
+        assert!(answer.ends_with("hi"), "{answer}");
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+    }
 }

@@ -29,6 +29,7 @@ mod admission;
 mod conditional;
 mod idempotency;
 mod leftovers;
+mod places;
 mod publish;
 mod rate_limit;
 pub use rate_limit::RateLimit;

@@ -60,7 +60,7 @@ impl Monitoring {
             .route("/api/health/ready", get(probes::ready))
             .route("/api/metrics/prometheus", get(metrics::prometheus))
             .with_state(self);
-        connections::serve_router(listener, router, stop).await
+        connections::serve_few(listener, router, stop).await
     }
 }
 

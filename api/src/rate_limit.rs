@@ -62,6 +62,10 @@ impl Clients {
         Self { limit, buckets, asked: AtomicU64::new(0) }
     }
 
+    pub(crate) fn are_behind_proxy(&self) -> bool {
+        self.limit.behind_proxy
+    }
+
     /// Takes a request off the client's bucket. `Err` if it is empty. None if nothing is counted.
     pub(crate) fn take(
         &self,
@@ -104,7 +108,7 @@ impl Clients {
 const BURST: NonZeroU32 = NonZeroU32::new(BURST_SECONDS).expect("it is not 0");
 
 /// Whoever has an IPv6 address has 2^64 of them.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = u128::from(address) & !u128::from(u64::MAX);
