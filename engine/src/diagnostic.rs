@@ -59,10 +59,15 @@ impl Diagnostic {
 
     /// `did you mean` for a misspelt word, when one of the known words is near enough.
     pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-        known
-            .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-            .filter(|(similarity, _)| *similarity >= 0.8)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+        nearest(word, known).map(|meant| format!("did you mean `{meant}`?"))
     }
+}
+
+/// The known word that a misspelt one is near enough to.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(similarity, _)| *similarity >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
 }

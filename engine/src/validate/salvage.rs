@@ -154,12 +154,7 @@ impl Salvage {
             }
             // Of what it has put in itself, nothing is said.
             if round == 0 {
-                for Fault { diagnostic, .. } in &faults {
-                    let mut said = diagnostic.clone();
-                    said.pointer.insert_str(0, pointer);
-                    self.doubts.refused.insert(said.pointer.clone());
-                    self.problems.push(said);
-                }
+                self.say(pointer, &faults);
             }
             if faults.len() > MAX_PROBLEMS {
                 return false;
@@ -174,11 +169,26 @@ impl Salvage {
         false
     }
 
+    /// Notes faults; of a field that is there under a misspelt name, not that it is missing.
+    fn say(&mut self, pointer: &str, faults: &[Fault]) {
+        let meant = misspelt(faults);
+        let is_there = |fault: &Fault| match &fault.repair {
+            Repair::Add(name) => meant.contains(&child(&fault.diagnostic.pointer, name)),
+            _ => false,
+        };
+        for Fault { diagnostic, .. } in faults.iter().filter(|fault| !is_there(fault)) {
+            let mut said = diagnostic.clone();
+            said.pointer.insert_str(0, pointer);
+            self.doubts.refused.insert(said.pointer.clone());
+            self.problems.push(said);
+        }
+    }
+
     fn repair(&mut self, pointer: &str, value: &mut Value, fault: &Fault) {
         let at = &fault.diagnostic.pointer;
         match &fault.repair {
             Repair::Nothing => {}
-            Repair::Remove => self.remove(pointer, value, at),
+            Repair::Remove(meant) => self.remove(pointer, value, at, meant.as_deref()),
             Repair::Add(name) => {
                 let Some(fields) = value.pointer_mut(at).and_then(Value::as_object_mut) else {
                     return;
@@ -190,11 +200,14 @@ impl Salvage {
         }
     }
 
-    fn remove(&mut self, pointer: &str, value: &mut Value, at: &str) {
+    fn remove(&mut self, pointer: &str, value: &mut Value, at: &str, meant: Option<&str>) {
         let Some((parent, name)) = at.rsplit_once('/') else { return };
         let fields = value.pointer_mut(parent).and_then(Value::as_object_mut);
         let Some(taken) = fields.and_then(|fields| fields.remove(&unescaped(name))) else { return };
         self.doubts.replaced.insert(format!("{pointer}{at}"));
+        if let Some(meant) = meant {
+            self.doubts.replaced.insert(format!("{pointer}{}", child(parent, meant)));
+        }
         self.mention(&taken);
     }
 
@@ -210,7 +223,7 @@ impl Salvage {
             Some(JsonType::Object) => Some(json!({})),
             // An item cannot go without the others: their places would change.
             _ if in_list => return self.replace(pointer, value, parent, None),
-            _ => return self.remove(pointer, value, at),
+            _ => return self.remove(pointer, value, at, None),
         };
         let (Some(place), Some(with)) = (value.pointer_mut(at), with) else { return };
         let taken = std::mem::replace(place, with);
@@ -251,6 +264,18 @@ impl Salvage {
             Value::Null | Value::Bool(_) => {}
         }
     }
+}
+
+/// The fields that are there under a misspelt name.
+fn misspelt(faults: &[Fault]) -> BTreeSet<String> {
+    let meant = faults.iter().filter_map(|fault| match &fault.repair {
+        Repair::Remove(meant) => {
+            let (parent, _) = fault.diagnostic.pointer.rsplit_once('/')?;
+            Some(child(parent, meant.as_deref()?))
+        }
+        _ => None,
+    });
+    meant.collect()
 }
 
 /// Whether a field says which step follows. Without it, no step may be called unreachable.

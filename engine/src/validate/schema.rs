@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::control::ControlType;
 use crate::definition::{Definition, json_schema};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 
 /// A document with more problems than this is not helped by the rest of them. Of a definition, one more is looked for, to
 /// know that there are more.
@@ -58,8 +58,8 @@ impl Fault {
 pub(super) enum Repair {
     /// Nothing: it can be read as it stands.
     Nothing,
-    /// The value there is one too many.
-    Remove,
+    /// The value there is one too many. Its name may be another one, misspelt.
+    Remove(Option<String>),
     /// The object there has to have a field of this name.
     Add(String),
     /// The value at the pointer has to be another: of this type, if one is asked for.
@@ -114,9 +114,7 @@ fn diagnose(error: &ValidationError<'_>, schema: &Value) -> Vec<Fault> {
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
             let path = error.schema_path().to_string();
-            let unknown = |field| unknown_field(&pointer, field, &path, schema);
-            let fault = |diagnostic| Fault { diagnostic, repair: Repair::Remove };
-            unexpected.iter().map(|field| fault(unknown(field))).collect()
+            unexpected.iter().map(|field| unknown_field(&pointer, field, &path, schema)).collect()
         }
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default().to_owned();
@@ -163,16 +161,18 @@ fn wrong_type(
     Fault { diagnostic, repair: Repair::Replace(pointer.to_owned(), required) }
 }
 
-fn unknown_field(pointer: &str, field: &str, schema_path: &str, schema: &Value) -> Diagnostic {
+fn unknown_field(pointer: &str, field: &str, schema_path: &str, schema: &Value) -> Fault {
     let place = crate::expression::child(pointer, field);
     let diagnostic =
         Diagnostic::new(place, "UNKNOWN_FIELD", format!("there is no field `{field}` here"));
     let known = known_fields(schema_path, schema);
-    match Diagnostic::did_you_mean(field, known.iter().map(String::as_str)) {
-        Some(help) => diagnostic.with_help(help),
+    let meant = nearest(field, known.iter().map(String::as_str));
+    let diagnostic = match meant {
+        Some(meant) => diagnostic.with_help(format!("did you mean `{meant}`?")),
         None if known.is_empty() => diagnostic,
         None => diagnostic.with_help(format!("fields here: {}", known.join(", "))),
-    }
+    };
+    Fault { diagnostic, repair: Repair::Remove(meant.map(str::to_owned)) }
 }
 
 /// The field names beside the `additionalProperties` that refused. The path that the validator gives goes
