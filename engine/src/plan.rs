@@ -173,6 +173,15 @@ impl PlannedStep {
 }
 
 impl Plan {
+    /// The names of the plugins that steps are locked to, and what to; those of its blocks, too.
+    pub fn plugins(&self) -> Vec<(&str, &LockedPlugin)> {
+        let own = self.steps.values().filter_map(|step| match &step.kind {
+            StepType::Plugin(reference) => Some((reference.name.as_str(), step.plugin.as_ref()?)),
+            _ => None,
+        });
+        own.chain(self.blocks.values().flat_map(|block| block.plugins())).collect()
+    }
+
     /// Parses everything in a definition that has a language of its own. All problems are reported.
     pub fn compile(
         definition: &Definition,

@@ -6,7 +6,7 @@ use engine::signature::{SecretKey, Statement};
 use serde_json::{Value, json};
 
 use crate::guests::{asking, describing, well_behaved};
-use crate::server::Server;
+use crate::server::{Operator, Server};
 
 fn manifest(version: &str, hosts: &Value) -> String {
     json!({ "name": "team/ask", "version": version, "capabilities": { "hosts": hosts } })
@@ -330,5 +330,29 @@ async fn a_policy_lowers_what_a_step_asks_for() {
     server.publish("uses", json!([step])).await;
     let ended = server.run("uses", json!({})).await;
     assert_eq!(ended["error"]["code"], "FUEL_EXHAUSTED", "{ended}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ran_before_a_restart_is_at_hand_after_it() {
+    let server = Server::working().await;
+    for name in ["team/used", "team/idle"] {
+        let query = format!("?name={name}&version=1.0.0");
+        assert_eq!(server.upload(&query, well_behaved()).await.status, 201);
+        let step = json!({ "id": "a", "type": format!("{name}@1.0.0") });
+        let each = json!([{ "id": "each", "type": "map", "config": { "items": "${input}", "steps": [step] } }]);
+        server.publish(&name.replace('/', "-"), each).await;
+    }
+    server.run("team-used", json!([1])).await;
+    let database = server.leave().await;
+
+    let mut server = Server::on(database, Operator::default()).await;
+    server.add_worker();
+    let metrics = "/api/metrics/prometheus";
+    let loaded = r#"stateflow_plugin_loads_total{from="compiler",plugin="team/used"} 1"#;
+    let text = server.until_text(metrics, &[loaded]).await;
+    assert!(!text.contains("team/idle"), "{text}");
+    server.run("team-used", json!([1])).await;
+    server.until_text(metrics, &[loaded]).await;
     server.stop().await;
 }

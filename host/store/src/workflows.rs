@@ -56,6 +56,19 @@ pub struct Live {
     pub ramp: Option<(i32, i32)>,
 }
 
+/// A version that executions run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InUse {
+    /// The namespace's name.
+    pub namespace: String,
+    /// The namespace's id.
+    pub namespace_id: i32,
+    /// The workflow's id.
+    pub workflow_id: Uuid,
+    /// The version's number.
+    pub version: i32,
+}
+
 /// One published definition.
 #[derive(Clone, Debug)]
 pub struct Version {
@@ -345,6 +358,20 @@ impl Store {
             workflow_id,
             before,
             limit,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// The versions that the newest executions run.
+    pub async fn versions_in_use(&self, executions: i64) -> Result<Vec<InUse>, StoreError> {
+        Ok(sqlx::query_as!(
+            InUse,
+            r#"select distinct n.name as "namespace!", e.namespace_id as "namespace_id!", e.workflow_id as "workflow_id!",
+                      e.version as "version!"
+               from (select namespace_id, workflow_id, version from executions order by id desc limit $1) e
+               join namespaces n on n.id = e.namespace_id"#,
+            executions,
         )
         .fetch_all(&self.pool)
         .await?)

@@ -26,6 +26,7 @@ mod policies;
 mod reveals;
 pub use policies::Policies;
 mod vault;
+mod warming;
 
 mod clock;
 mod metrics;

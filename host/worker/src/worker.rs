@@ -14,7 +14,7 @@ use store::wakeups::Wakeups;
 use store::workers::NewWorker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use traces::Traces;
 use uuid::Uuid;
 
@@ -35,6 +35,7 @@ use crate::policies::Policies;
 use crate::retention::Retiring;
 use crate::tenure::Tenure;
 use crate::vault::Vault;
+use crate::warming::Warming;
 
 /// The wait before registering again after the database was away.
 const REGISTER_AGAIN: Duration = Duration::from_millis(500);
@@ -157,6 +158,12 @@ impl Worker {
         let over = CancellationToken::new();
         let adding =
             tokio::spawn(self.shared.endings.clone().keep_adding(self.store.clone(), over.clone()));
+        let warming = Warming {
+            store: self.store.clone(),
+            kin: self.shared.kin.clone(),
+            attempts: self.shared.attempts.clone(),
+        };
+        let _warming = AbortOnDropHandle::new(tokio::spawn(warming.run()));
         let mut writers = Vec::new();
         let mut last = None;
         while !stop.is_cancelled() {
