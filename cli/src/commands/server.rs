@@ -13,6 +13,9 @@ use crate::configuration;
 use crate::dev_postgres::{DevPostgres, DevPostgresOptions};
 use crate::output;
 
+/// Connections that wait for whoever comes: about as many as one execution needs at once.
+const KEPT_READY: u32 = 4;
+
 /// Everything on this machine, nothing else needed.
 pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
     options.settings.egress_allow_cidr.extend_from_slice(Private::loopback().ranges());
@@ -41,6 +44,7 @@ pub(crate) async fn dev(mut options: DevOptions) -> anyhow::Result<ExitCode> {
     .await?;
     let store = StoreSettings {
         max_connections: options.settings.connections,
+        kept_ready: KEPT_READY,
         ..StoreSettings::new(database.url(), store::Schema::default())
     };
     let served = async {
@@ -86,6 +90,7 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 async fn process(options: &ProcessOptions, roles: Roles, ready: &str) -> anyhow::Result<ExitCode> {
     configuration::check(&options.settings)?;
     let store = configuration::store(&options.database, options.settings.connections)?;
+    let store = StoreSettings { kept_ready: KEPT_READY, ..store };
     compose::start_logging(&options.settings);
     let stop = compose::stop_on_signal()?;
     compose::run(store, &options.settings, roles, ready, stop).await?;

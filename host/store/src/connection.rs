@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::StoreError;
 use crate::metrics::StoreMetrics;
+use crate::rehearsal::rehearse;
 use crate::retention::patience;
 
 /// How to open a store.
@@ -20,6 +21,9 @@ pub struct StoreSettings {
     pub schema: Schema,
     /// The most connections of this process.
     pub max_connections: u32,
+    /// So many connections are open at any time, and know what executions need before one comes; with none, connections
+    /// are made when they are wanted.
+    pub kept_ready: u32,
     /// How long a call waits for a connection before it gives up.
     pub acquire_timeout: Duration,
 }
@@ -28,7 +32,7 @@ impl StoreSettings {
     /// A store with ten connections and five seconds of patience.
     pub fn new(url: impl Into<String>, schema: Schema) -> Self {
         let acquire_timeout = Duration::from_secs(5);
-        Self { url: url.into(), schema, max_connections: 10, acquire_timeout }
+        Self { url: url.into(), schema, max_connections: 10, kept_ready: 0, acquire_timeout }
     }
 }
 
@@ -73,11 +77,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store. Connects lazily after the first connection has shown that the address is right.
+    /// Opens the store. Beyond the connections that are kept ready, and a first one that shows that the address is right,
+    /// it connects lazily.
     pub async fn open(settings: StoreSettings) -> Result<Self, StoreError> {
         let options = connect_options(&settings)?;
+        let is_kept_ready = settings.kept_ready > 0;
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
+            .min_connections(settings.kept_ready)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if is_kept_ready {
+                        rehearse(connection).await;
+                    }
+                    Ok(())
+                })
+            })
             .acquire_timeout(settings.acquire_timeout)
             .connect_with(options)
             .await?;

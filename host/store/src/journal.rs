@@ -352,6 +352,11 @@ struct Held {
     watched: bool,
 }
 
+/// Commits no transition: for a connection that is to know the statement.
+pub(crate) async fn commit_nothing(executor: impl PgExecutor<'_>) -> Result<(), StoreError> {
+    commit_transitions(executor, Uuid::nil(), &WriteColumns::default()).await.map(drop)
+}
+
 async fn commit_transitions(
     executor: impl PgExecutor<'_>,
     worker_id: Uuid,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use engine::machine::State;
 use serde_json::Value;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::families::Kinship;
@@ -36,12 +37,37 @@ pub struct Claimed {
     pub kinship: Option<Kinship>,
 }
 
+/// A leased execution as it is stored.
+pub(crate) struct ClaimedRow {
+    execution_id: Uuid,
+    lease_epoch: i64,
+    signals: i32,
+    lost: bool,
+    namespace_id: i32,
+    workflow_id: Uuid,
+    version: i32,
+    state: String,
+    input: String,
+    parent_id: Option<Uuid>,
+    visit: Option<i32>,
+    ordinal: Option<i32>,
+    block: Option<String>,
+}
+
+pub(crate) async fn claim_rows(
+    executor: impl PgExecutor<'_>,
+    worker_id: Uuid,
+    limit: i64,
+) -> Result<Vec<ClaimedRow>, StoreError> {
+    let claiming =
+        sqlx::query_file_as!(ClaimedRow, "queries/claim_executions.sql", worker_id, limit);
+    Ok(claiming.fetch_all(executor).await?)
+}
+
 impl Store {
     /// Takes leases on up to `limit` due executions for a worker whose own lease is alive.
     pub async fn claim(&self, worker_id: Uuid, limit: i64) -> Result<Vec<Claimed>, StoreError> {
-        let rows = sqlx::query_file!("queries/claim_executions.sql", worker_id, limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = claim_rows(&self.pool, worker_id, limit).await?;
         let mut claimed = Vec::with_capacity(rows.len());
         for row in rows {
             let (state, input) = match (parse("state", &row.state), parse("input", &row.input)) {

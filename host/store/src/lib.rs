@@ -29,6 +29,7 @@ pub mod leases;
 mod letters;
 pub mod messages;
 mod metrics;
+mod rehearsal;
 pub mod starts;
 pub mod workers;
 

@@ -5,6 +5,7 @@ mod failures;
 mod fixture;
 
 mod bulk;
+mod connections;
 mod journal;
 mod leases;
 mod listing;
