@@ -9,6 +9,7 @@ mod control;
 mod event;
 mod failing;
 mod listening;
+mod objection;
 mod recovery;
 mod state;
 mod surroundings;
@@ -23,6 +24,7 @@ pub use children::{
 pub use command::{AttemptRecord, Command, RecordStatus, StartAttempt};
 pub use event::{Event, EventKind, Fact, Told};
 pub use listening::{Asked, Decision, Listening, MAX_PERSON_BYTES, NotAsked, Subscription};
+pub use objection::Objection;
 pub use state::{
     Awaited, Cursor, Execution, ExecutionStatus, Fork, Kept, Pause, State, StepState, StepStatus,
     Steps,

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
-use engine::machine::Fact;
+use engine::machine::{Fact, Objection};
 use serde::{Deserialize, Serialize};
 use store::executions::Execution;
 use utoipa::ToSchema;
@@ -53,9 +53,9 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<ReasonRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let reason = checked_reason(request)?;
-    let execution = live(&state, &id).await?;
-    post(&state, execution, Fact::Cancel { reason }).await
+    let fact = Fact::Cancel { reason: checked_reason(request)? };
+    let execution = ready_for(&fact, &state, &id).await?;
+    post(&state, execution, fact).await
 }
 
 /// Lets an execution rest: nothing new is begun, and an attempt under way is left to end.
@@ -70,15 +70,9 @@ pub(crate) async fn pause(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<ReasonRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let reason = checked_reason(request)?;
-    let execution = live(&state, &id).await?;
-    if execution.state.pause.is_some() {
-        return Err(ApiError::conflict(
-            "EXECUTION_PAUSED",
-            format!("execution {id} is paused already"),
-        ));
-    }
-    post(&state, execution, Fact::Pause { reason }).await
+    let fact = Fact::Pause { reason: checked_reason(request)? };
+    let execution = ready_for(&fact, &state, &id).await?;
+    post(&state, execution, fact).await
 }
 
 /// Lets a paused execution go on.
@@ -91,11 +85,7 @@ pub(crate) async fn resume(
     State(state): Shared,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let execution = live(&state, &id).await?;
-    if execution.state.pause.is_none() {
-        let detail = format!("execution {id} is {}, not paused", execution.status);
-        return Err(ApiError::conflict("EXECUTION_NOT_PAUSED", detail));
-    }
+    let execution = ready_for(&Fact::Resume, &state, &id).await?;
     post(&state, execution, Fact::Resume).await
 }
 
@@ -104,16 +94,6 @@ fn checked_reason(request: ReasonRequest) -> Result<Option<String>, ApiError> {
         return Err(ApiError::bad_request(format!("a reason has up to {MAX_REASON_BYTES} bytes")));
     }
     Ok(request.reason)
-}
-
-/// An execution that has not ended.
-async fn live(state: &ApiState, id: &str) -> Result<Execution, ApiError> {
-    let execution = state.store.execution(state.namespace(), execution_id(id)?).await?;
-    if execution.state.status.is_terminal() {
-        let detail = format!("execution {id} has already {}", execution.status);
-        return Err(ApiError::conflict("EXECUTION_ENDED", detail));
-    }
-    Ok(execution)
 }
 
 /// Runs a failed or cancelled execution again, from the start, with the same input.
@@ -126,7 +106,7 @@ pub(crate) async fn retry(
     State(state): Shared,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let execution = failed(&state, &id).await?;
+    let execution = ready_for(&Fact::Retry, &state, &id).await?;
     post(&state, execution, Fact::Retry).await
 }
 
@@ -142,34 +122,40 @@ pub(crate) async fn retry_step(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<RetryStepRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    let execution = failed(&state, &id).await?;
-    if execution.state.undone {
-        let detail = format!("what execution {id} did was undone: retry it from its start");
-        return Err(ApiError::conflict("EXECUTION_UNDONE", detail));
-    }
-    let Some(step) = request.step.as_ref().or(execution.state.stopped_at.as_ref()) else {
-        let detail = format!("execution {id} did not stop at a step: name one to go on at");
-        return Err(ApiError::conflict("EXECUTION_STOPPED_NOWHERE", detail));
-    };
-    if !state.steps(&execution).await?.iter().any(|it| it.id == *step) {
+    let fact = Fact::RetryStep { step: request.step.clone() };
+    let execution = ready_for(&fact, &state, &id).await?;
+    let step = request.step.or_else(|| execution.state.stopped_at.clone()).unwrap_or_default();
+    if !state.steps(&execution).await?.iter().any(|it| it.id == step) {
         let detail = format!("version {} has no step `{step}`", execution.version);
         return Err(ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail));
     }
-    post(&state, execution, Fact::RetryStep { step: request.step }).await
+    post(&state, execution, fact).await
 }
 
-/// An execution that has ended, and not well.
-async fn failed(state: &ApiState, id: &str) -> Result<Execution, ApiError> {
+/// An execution, if nothing speaks against telling it this.
+async fn ready_for(fact: &Fact, state: &ApiState, id: &str) -> Result<Execution, ApiError> {
     let execution = state.store.execution(state.namespace(), execution_id(id)?).await?;
-    if !matches!(execution.status.as_str(), "failed" | "cancelled") {
-        let detail = format!(
-            "only a failed or cancelled execution can be retried; {id} is {}",
-            execution.status
-        );
-        return Err(ApiError::conflict("EXECUTION_NOT_FAILED", detail));
+    let is_block = execution.kinship.as_ref().is_some_and(|kin| kin.block.is_some());
+    match execution.state.objection(fact, is_block) {
+        None => Ok(execution),
+        Some(Objection::IsBlock) => whole(&execution).map(|()| execution),
+        Some(objection) => {
+            let detail = format!("execution {} {objection}", execution.id);
+            Err(ApiError::conflict(code_of(objection), detail))
+        }
     }
-    whole(&execution)?;
-    Ok(execution)
+}
+
+fn code_of(objection: Objection) -> &'static str {
+    match objection {
+        Objection::Ended(_) => "EXECUTION_ENDED",
+        Objection::NotFailed(_) => "EXECUTION_NOT_FAILED",
+        Objection::IsBlock => "EXECUTION_IS_A_BLOCK",
+        Objection::Undone => "EXECUTION_UNDONE",
+        Objection::StoppedNowhere => "EXECUTION_STOPPED_NOWHERE",
+        Objection::AlreadyPaused => "EXECUTION_PAUSED",
+        Objection::NotPaused(_) => "EXECUTION_NOT_PAUSED",
+    }
 }
 
 /// Refuses what runs a block: nobody would take in what came of it the second time.

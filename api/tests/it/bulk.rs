@@ -273,8 +273,9 @@ async fn those_for_which_it_makes_no_sense_are_skipped_and_it_says_why() {
     let done = server.until(&path, "/status", "done").await;
     let counts = ["matched", "acted", "skipped", "failed"].map(|it| done[it].as_i64().unwrap());
     assert_eq!(counts, [3, 3, 2, 0], "{done}");
-    let first = format!("execution {} has succeeded", well.as_str().unwrap());
-    assert_eq!(done["message"], format!("2 skipped, the first because {first}"));
+    let why = "is succeeded: only what has failed or was cancelled can be retried";
+    let first = format!("2 skipped, the first because execution {} {why}", well.as_str().unwrap());
+    assert_eq!(done["message"], first);
     let broken = broken.as_str().unwrap();
     server.until(&format!("/api/executions/{broken}"), "/status", "succeeded").await;
     assert_eq!(upstream.keys().len(), calls + 1, "what had succeeded was left alone");

@@ -4,7 +4,7 @@
 //! each, which has read nothing of the catalogue yet and knows no statement. So a new connection does once, on nothing,
 //! what every execution needs.
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::{Store, StoreError, journal, leases};
@@ -17,7 +17,13 @@ pub(crate) async fn rehearse(connection: &mut PgConnection) {
 }
 
 async fn every_statement(connection: &mut PgConnection) -> Result<(), StoreError> {
-    Store::insert_executions(&mut *connection, &[], false).await?;
-    leases::claim_rows(&mut *connection, Uuid::nil(), 0).await?;
-    journal::commit_nothing(&mut *connection).await
+    let mut transaction = connection.begin().await?;
+    // Whoever waits for the connection need not wait for somebody who has locked a table.
+    sqlx::query!("select set_config('lock_timeout', '50ms', true)")
+        .fetch_one(&mut *transaction)
+        .await?;
+    Store::insert_executions(&mut *transaction, &[], false).await?;
+    leases::claim_rows(&mut *transaction, Uuid::nil(), 0).await?;
+    journal::commit_nothing(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
 }

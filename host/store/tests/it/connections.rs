@@ -3,11 +3,11 @@
 use sqlx::{Connection, PgConnection};
 use stateflow_store::{Schema, Store, StoreSettings};
 
-/// Of each connection of the store, the beginning of what it did last.
-async fn last_statements(watcher: &mut PgConnection) -> Vec<String> {
-    let connections = "select left(query, 15) from pg_stat_activity
-                       where datname = current_database() and application_name = 'stateflow'";
-    sqlx::query_scalar(connections).fetch_all(watcher).await.unwrap()
+/// The store's connections, by what they did last.
+async fn connections(watcher: &mut PgConnection, last: &str) -> i64 {
+    let counted = "select count(*) from pg_stat_activity
+                   where datname = current_database() and application_name = 'stateflow' and query = $1";
+    sqlx::query_scalar(counted).bind(last).fetch_one(watcher).await.unwrap()
 }
 
 #[tokio::test]
@@ -20,7 +20,19 @@ async fn connections_are_there_and_know_what_executions_need_before_one_comes() 
     Store::open(settings.clone()).await.unwrap().close().await;
     Store::migrate(&settings).await.unwrap();
 
+    // A table that somebody has locked keeps nobody from connecting.
+    let mut holder = PgConnection::connect(database.url()).await.unwrap();
+    let mut holding = holder.begin().await.unwrap();
+    sqlx::raw_sql("lock table stateflow.queue in access exclusive mode")
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+    let store = Store::open(settings.clone()).await.unwrap();
+    assert_eq!(connections(&mut watcher, "COMMIT").await, 0);
+    store.close().await;
+    holding.rollback().await.unwrap();
+
     let store = Store::open(settings).await.unwrap();
-    assert_eq!(last_statements(&mut watcher).await, ["-- The one door"; 3]);
+    assert_eq!(connections(&mut watcher, "COMMIT").await, 3, "they have rehearsed");
     store.close().await;
 }
