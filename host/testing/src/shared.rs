@@ -9,8 +9,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::Uid;
@@ -20,9 +18,6 @@ use uuid::Uuid;
 
 /// Tests of many processes run at once, each with a pool of its own.
 const MAX_CONNECTIONS: u32 = 500;
-/// A watcher takes at most 30 s to stop the server; one that was killed meanwhile must not block for ever.
-const STOPPING_LIMIT: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(50);
 
 static SERVER: OnceCell<TestServer> = OnceCell::const_new();
 
@@ -57,6 +52,7 @@ fn join() -> Result<TestServer> {
     let lock_path = home.with_extension("lock");
     let lock = File::create(&lock_path)
         .with_context(|| format!("cannot write {}", lock_path.display()))?;
+    // A watcher that is stopping the server has it until there is none any more.
     lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
     become_holder(&home)?;
 
@@ -85,26 +81,10 @@ fn start(binaries: &Binaries, options: ServerOptions, home: &Path) -> Result<Tes
     Ok(TestServer { url })
 }
 
-/// Registers this process, and waits while a watcher is stopping the server.
+/// Registers this process.
 fn become_holder(home: &Path) -> Result<()> {
-    let began = Instant::now();
-    let stopping = home.join("stopping");
-    loop {
-        let registered = make_home(home).and_then(|holders| {
-            fs::write(holders.join(std::process::id().to_string()), "")?;
-            Ok(())
-        });
-        if registered.is_ok() && !stopping.exists() {
-            return Ok(());
-        }
-        if began.elapsed() > STOPPING_LIMIT {
-            registered?;
-            // Its watcher was killed in the middle.
-            fs::remove_dir(&stopping)
-                .with_context(|| format!("cannot remove {}", stopping.display()))?;
-        }
-        thread::sleep(POLL);
-    }
+    let holder = make_home(home)?.join(std::process::id().to_string());
+    fs::write(&holder, "").with_context(|| format!("cannot write {}", holder.display()))
 }
 
 /// The directory is open to the account that a server of root's runs as, hence not private; its name can be guessed,

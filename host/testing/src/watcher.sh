@@ -2,8 +2,8 @@
 # Arguments: HOME (of the sharing), TOKEN (of this watcher), CLUSTER (the server's directory).
 #
 # HOME/holders has a file per test process, named by its id. HOME/watcher holds the token of the watcher in charge.
-# A newcomer adds its holder file and then looks for HOME/stopping; this script makes HOME/stopping and then looks for
-# holders: one of the two always sees the other (Dekker's way).
+# A newcomer has the lock on HOME.lock while it adds its holder file and looks for a server; this script has it while it
+# looks for holders and stops the server. Who is killed with it gives it back.
 trap '' HUP INT
 cd / || exit 1
 home=$1
@@ -13,6 +13,7 @@ pid_file=$cluster/data/postmaster.pid
 period=2
 grace=20
 idle=0
+exec 9>"$home.lock" || exit 1
 
 someone_is_alive() {
     alive=1
@@ -36,9 +37,10 @@ server_runs() {
 while [ "$(cat "$home/watcher" 2>/dev/null)" = "$token" ]; do
     sleep "$period"
     if someone_is_alive; then idle=0; else idle=$((idle + period)); fi
-    [ "$idle" -ge "$grace" ] && mkdir "$home/stopping" 2>/dev/null || continue
+    [ "$idle" -ge "$grace" ] || continue
+    flock 9 || exit 1
     if someone_is_alive; then
-        rmdir "$home/stopping"
+        flock --unlock 9
         continue
     fi
     # Nothing in it is worth a checkpoint. Postgres gives up on stuck children after five seconds.
@@ -49,7 +51,6 @@ while [ "$(cat "$home/watcher" 2>/dev/null)" = "$token" ]; do
         sleep 1
     done
     rm -rf "$cluster" "$home/holders" "$home/watcher"
-    rmdir "$home/stopping"
     rmdir "$home" 2>/dev/null
     exit 0
 done
