@@ -44,14 +44,20 @@ fn one_of<'a>(random: &mut SmallRng, places: &'a [String]) -> &'a str {
     &places[random.random_range(0..places.len())]
 }
 
+/// A valid definition, and the place of one of its steps.
+fn with_step(seed: u64) -> (SmallRng, Value, String) {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let document = definition(&mut random);
+    let steps = places(&document, &is_step);
+    let place = one_of(&mut random, &steps).to_owned();
+    (random, document, place)
+}
+
 #[test]
 fn an_unknown_field_anywhere_is_the_only_problem() {
     for seed in 0..DEFINITIONS {
-        let mut random = SmallRng::seed_from_u64(seed);
-        let mut document = definition(&mut random);
-        let steps = places(&document, &is_step);
-        let place = one_of(&mut random, &steps);
-        document.pointer_mut(place).unwrap()["zzz"] = json!({ "x": ["y", 1] });
+        let (_, mut document, place) = with_step(seed);
+        document.pointer_mut(&place).unwrap()["zzz"] = json!({ "x": ["y", 1] });
         let problems = validate_value(&document, &AnyStep).unwrap_err();
         let found: Vec<_> = problems.iter().map(|it| (&*it.pointer, &*it.code)).collect();
         assert_eq!(
@@ -65,11 +71,8 @@ fn an_unknown_field_anywhere_is_the_only_problem() {
 #[test]
 fn a_step_that_lost_its_id_or_its_type_is_the_only_problem() {
     for seed in 0..DEFINITIONS {
-        let mut random = SmallRng::seed_from_u64(seed);
-        let mut document = definition(&mut random);
-        let steps = places(&document, &is_step);
-        let place = one_of(&mut random, &steps);
-        let step = document.pointer_mut(place).unwrap().as_object_mut().unwrap();
+        let (mut random, mut document, place) = with_step(seed);
+        let step = document.pointer_mut(&place).unwrap().as_object_mut().unwrap();
         // An id that nobody names any more: others lead to it, or not.
         let lost = if random.random_bool(0.5) { "type" } else { "id" };
         let id = step["id"].clone();
